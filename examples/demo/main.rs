@@ -1,0 +1,73 @@
+//! A small site on tower-keep and axum: sign in, a counter, your devices.
+//!
+//! `cargo run --example demo` uses the embedded store; `REDIS_URL=redis://127.0.0.1 cargo run --example demo` uses Redis.
+//! Settings: `ADDR`, `REDIS_URL`, `KEY_PREFIX`, `STORE_DEADLINE_MS`, `COOKIES` (`dev` or `secure`), `RUST_LOG`.
+
+mod api;
+mod pages;
+mod problem;
+mod settings;
+
+use axum::Router;
+use axum::routing::{delete, get, post, put};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use tower_keep_axum::session::{SessionLayer, Sessions};
+use tower_keep_axum::store::Store;
+
+use settings::Settings;
+
+/// What handlers share beside the session.
+#[derive(Clone, Debug)]
+pub struct App {
+    store: Store,
+    metrics: PrometheusHandle,
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let settings = Settings::from_env()?;
+    tracing_subscriber::fmt().with_env_filter(settings.log.as_str()).with_writer(std::io::stderr).init();
+    let app = App { store: settings.store()?, metrics: PrometheusBuilder::new().install_recorder()? };
+    let sessions = settings.sessions(&app.store)?;
+    let listener = tokio::net::TcpListener::bind(&settings.addr).await?;
+    settings.announce(listener.local_addr()?);
+    axum::serve(listener, router(app, sessions)).with_graceful_shutdown(terminated()).await?;
+    Ok(())
+}
+
+fn router(app: App, sessions: Sessions) -> Router {
+    Router::new()
+        .route("/", get(pages::index))
+        .route("/plain", get(|| async { "ok" }))
+        .route("/stream", get(pages::stream))
+        .route("/healthz", get(pages::health))
+        .route("/metrics", get(pages::metrics))
+        .route("/login", post(api::login))
+        .route("/logout", post(api::logout))
+        .route("/api/me", get(api::me))
+        .route("/api/visits", post(api::visits))
+        .route("/api/entries/{name}", put(api::put_entry).delete(api::delete_entry))
+        .route("/api/devices", get(api::devices))
+        .route("/api/devices/{handle}", delete(api::revoke_device))
+        .route("/api/logout-others", post(api::logout_others))
+        .fallback(problem::not_found)
+        .method_not_allowed_fallback(problem::method_not_allowed)
+        .with_state(app)
+        // Outermost: every route, and every error, passes the session layer.
+        .layer(SessionLayer::new(sessions))
+}
+
+/// Ends with SIGTERM or Ctrl-C; requests under way are finished.
+async fn terminated() {
+    let interrupt = tokio::signal::ctrl_c();
+    #[cfg(unix)]
+    if let Ok(mut terminate) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        tokio::select! {
+            _ = interrupt => {}
+            _ = terminate.recv() => {}
+        }
+        return;
+    }
+    #[cfg(not(unix))]
+    let _ = interrupt.await;
+}

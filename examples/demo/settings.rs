@@ -1,0 +1,70 @@
+//! Settings from the environment.
+
+use std::env;
+use std::error::Error;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tower_keep_axum::clock::Clock;
+use tower_keep_axum::session::{OriginCheck, SessionCookie, Sessions};
+use tower_keep_axum::store::key::KeyPrefix;
+use tower_keep_axum::store::{MemoryLimits, Store};
+
+pub struct Settings {
+    pub addr: String,
+    pub log: String,
+    redis_url: Option<String>,
+    prefix: KeyPrefix,
+    deadline: Duration,
+    secure_cookies: bool,
+}
+
+impl Settings {
+    pub fn from_env() -> Result<Self, Box<dyn Error>> {
+        let var = |name: &str, default: &str| env::var(name).unwrap_or_else(|_| default.to_owned());
+        Ok(Self {
+            addr: var("ADDR", "127.0.0.1:3000"),
+            log: var("RUST_LOG", "info"),
+            redis_url: env::var("REDIS_URL").ok().filter(|url| !url.is_empty()),
+            prefix: KeyPrefix::new(&var("KEY_PREFIX", "demo"))?,
+            deadline: Duration::from_millis(var("STORE_DEADLINE_MS", "250").parse()?),
+            secure_cookies: match var("COOKIES", "dev").as_str() {
+                "dev" => false,
+                "secure" => true,
+                _ => return Err("COOKIES must be `dev` or `secure`".into()),
+            },
+        })
+    }
+
+    pub fn store(&self) -> Result<Store, Box<dyn Error>> {
+        Ok(match &self.redis_url {
+            None => Store::in_memory_with(MemoryLimits::default(), Clock::system())
+                .with_prefix(self.prefix.clone()),
+            Some(url) => Store::builder().prefix(self.prefix.clone()).deadline(self.deadline).connect(url)?,
+        })
+    }
+
+    pub fn sessions(&self, store: &Store) -> Result<Sessions, Box<dyn Error>> {
+        let sessions = Sessions::builder(store.clone()).origin_check(OriginCheck::new());
+        // A browser refuses `Secure` cookies and `__Host-` names on plain http, other than on localhost.
+        let cookie = if self.secure_cookies {
+            SessionCookie::default()
+        } else {
+            SessionCookie::insecure_for_development()
+        };
+        Ok(sessions.cookie(cookie).build()?)
+    }
+
+    /// The one line that says where the site is. No password: only the scheme of the URL is shown.
+    #[allow(clippy::print_stdout, reason = "this line is for the person who started the program")]
+    pub fn announce(&self, addr: SocketAddr) {
+        let store = match self.redis_url.as_deref().and_then(|url| url.split_once("://")) {
+            Some((scheme, rest)) => {
+                format!("redis ({scheme}://{})", rest.rsplit('@').next().unwrap_or_default())
+            }
+            None => "embedded".to_owned(),
+        };
+        let cookies = if self.secure_cookies { "secure" } else { "dev, without Secure and __Host-" };
+        println!("listening on http://{addr} (store: {store}; cookies: {cookies})");
+    }
+}

@@ -1,0 +1,36 @@
+//! [tower-keep](tower_keep) for axum: extractors for the session that its layer gives each request.
+//!
+//! ```
+//! use axum::{Router, routing::get};
+//! use tower_keep_axum::{Session, SessionProblem};
+//! use tower_keep_axum::session::{SessionLayer, Sessions};
+//! use tower_keep_axum::store::Store;
+//!
+//! async fn visits(session: Session) -> Result<String, SessionProblem> {
+//!     Ok(format!("visit {}", session.increment("visits", 1).await?))
+//! }
+//!
+//! # fn app() -> Router {
+//! let sessions = Sessions::new(Store::in_memory());
+//! Router::new().route("/", get(visits)).layer(SessionLayer::new(sessions))
+//! # }
+//! ```
+//!
+//! The extractors load the session (at most one round trip, and one for all extractors of a request together); after that
+//! its accessors are synchronous. They work behind `Router::layer`, `route_layer`, nested routers and in
+//! `middleware::from_fn`, as long as the layer is outside of them.
+//!
+//! | extractor | store fails | no session layer |
+//! |---|---|---|
+//! | [`Session`], [`Typed<T>`], [`Named<N>`] | as the layer's policy says | 500, and the log names the layer |
+//! | [`RequiredSession`] | 503 with `Retry-After` | 500 |
+//! | [`OptionalSession`] | anonymous and read-only | 500 |
+//! | `Option<Session>` | as the layer's policy says | `None` |
+
+mod problem;
+mod session_extract;
+
+pub use problem::{SessionProblem, SessionRejection};
+pub use session_extract::{Named, OptionalSession, RequiredSession, Session, SessionName, Typed};
+pub use tower_keep;
+pub use tower_keep::{body, clock, session, store, view};

@@ -1,0 +1,81 @@
+//! Rejections and errors as responses: problem details (RFC 9457) that say nothing of the inside.
+
+use axum_core::response::{IntoResponse, Response};
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderValue, StatusCode};
+use tower_keep::body::problem_json;
+use tower_keep::session::SessionError;
+
+/// Why a session could not be extracted.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum SessionRejection {
+    /// No `SessionLayer` (of that name) is outside of the handler: 500, opaque. The log says which one.
+    MissingLayer(&'static str),
+    /// The session could not be loaded: 503 with `Retry-After`, opaque.
+    Unavailable(SessionError),
+}
+
+impl std::fmt::Display for SessionRejection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::MissingLayer(name) => {
+                write!(
+                    f,
+                    "no session layer `{name}` around this handler; add `.layer(SessionLayer::new(sessions))`"
+                )
+            }
+            Self::Unavailable(_) => f.write_str("the session could not be loaded"),
+        }
+    }
+}
+
+impl std::error::Error for SessionRejection {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::MissingLayer(_) => None,
+            Self::Unavailable(error) => Some(error),
+        }
+    }
+}
+
+impl IntoResponse for SessionRejection {
+    fn into_response(self) -> Response {
+        match &self {
+            Self::MissingLayer(_) => {
+                tracing::error!("{self}");
+                problem(StatusCode::INTERNAL_SERVER_ERROR)
+            }
+            Self::Unavailable(error) => problem(error.status()),
+        }
+    }
+}
+
+/// A [`SessionError`] as a response, so that handlers can use `?`. The client sees the status alone.
+#[derive(Debug)]
+pub struct SessionProblem(pub SessionError);
+
+impl From<SessionError> for SessionProblem {
+    fn from(error: SessionError) -> Self {
+        Self(error)
+    }
+}
+
+impl IntoResponse for SessionProblem {
+    fn into_response(self) -> Response {
+        let status = self.0.status();
+        if status.is_server_error() {
+            tracing::debug!(error = &self.0 as &dyn std::error::Error, "a session call failed");
+        }
+        problem(status)
+    }
+}
+
+fn problem(status: StatusCode) -> Response {
+    let mut response = (status, problem_json(status)).into_response();
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    response
+}

@@ -1,0 +1,66 @@
+//! Where the time comes from.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// A source of wall-clock time since the Unix epoch.
+///
+/// The embedded store takes one so that tests can turn the clock. On Redis the server's own time decides,
+/// because the clocks of several application servers never agree.
+#[derive(Clone, Debug, Default)]
+pub struct Clock(Source);
+
+#[derive(Clone, Debug, Default)]
+enum Source {
+    #[default]
+    System,
+    Manual(Arc<AtomicU64>),
+}
+
+impl Clock {
+    /// The operating system's clock.
+    #[must_use]
+    pub fn system() -> Self {
+        Self(Source::System)
+    }
+
+    /// A clock that stands still at `start_ms` (milliseconds since the Unix epoch) until [`advance`](Self::advance)
+    /// moves it. All clones show the same time.
+    #[must_use]
+    pub fn manual(start_ms: u64) -> Self {
+        Self(Source::Manual(Arc::new(AtomicU64::new(start_ms.saturating_mul(1000)))))
+    }
+
+    /// Moves a manual clock forward. The system clock cannot be moved: there the call does nothing.
+    pub fn advance(&self, by: Duration) {
+        if let Source::Manual(now) = &self.0 {
+            now.fetch_add(micros(by), Ordering::SeqCst);
+        }
+    }
+
+    /// Milliseconds since the Unix epoch.
+    #[must_use]
+    pub fn now_ms(&self) -> u64 {
+        self.now_us() / 1000
+    }
+
+    /// Microseconds since the Unix epoch.
+    #[must_use]
+    pub fn now_us(&self) -> u64 {
+        match &self.0 {
+            Source::System => SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, micros),
+            Source::Manual(now) => now.load(Ordering::SeqCst),
+        }
+    }
+}
+
+/// Whole milliseconds, saturating: half a billion years is as good as for ever.
+pub(crate) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Whole microseconds, saturating.
+pub(crate) fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,24 @@
+//! Shared HTTP state for tower, axum and actix-web on Redis: sessions as Tower layers over one bb8 connection pool, with an
+//! embedded store where there is no Redis.
+//!
+//! - [`store`]: one handle over Redis or the embedded store.
+//! - [`session`]: sessions that survive races, and their Tower layer.
+//!
+//! # Features
+//!
+//! | name | default | adds |
+//! |---|---|---|
+//! | `tls` | no | `rediss://` URLs, by rustls |
+//! | `metrics` | no | counters through the `metrics` facade |
+//! | `test-util` | no | the acceptance suite of the store, for tests |
+//!
+//! No feature changes what the rest does.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+pub mod body;
+pub mod clock;
+mod metric;
+pub mod session;
+pub mod store;
+pub mod view;

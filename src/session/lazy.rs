@@ -1,0 +1,199 @@
+//! The session of a request before anybody asked for it, and its end when the response is there.
+
+use std::sync::{Arc, MutexGuard};
+
+use super::engine::{FailurePolicy, Sessions};
+use super::error::SessionError;
+use super::event::SessionEvent;
+use super::handle::Session;
+use super::state::{CookieOut, Phase, Shared, State};
+use super::token::{Token, same};
+use crate::store::op::{LoadSession, Loaded, Record};
+use crate::store::{StoreError, StoreErrorKind};
+
+/// A request's session that has not been loaded: it costs nothing until somebody [loads](Self::load) it.
+///
+/// The layer puts it into the request's extensions (in a [`SessionSet`]); extractors load it.
+#[derive(Clone, Debug)]
+pub struct LazySession(Arc<Shared>);
+
+/// What the response must carry.
+#[derive(Debug, Default)]
+#[must_use]
+pub struct Finish {
+    /// A `Set-Cookie` value; it goes with `Cache-Control: no-store` unless the app set its own.
+    pub set_cookie: Option<String>,
+    /// Whether the handler used the session: then the response differs by cookie (`Vary: Cookie`).
+    pub accessed: bool,
+    /// The save failed and the policy is [`FailurePolicy::Required`]: answer with [`SessionError::status`] instead.
+    pub failure: Option<SessionError>,
+}
+
+impl LazySession {
+    pub(super) fn new(sessions: Sessions, candidates: Vec<Token>) -> Self {
+        Self(Shared::new(sessions.0, candidates))
+    }
+
+    /// Loads the session: no round trip without a well-formed cookie, else one `HGETALL` (for each such cookie, in one
+    /// round trip). Later calls return the same session.
+    ///
+    /// Unknown, malformed and foreign cookies give an anonymous session; nothing a client sends is ever adopted as a handle.
+    /// With [`FailurePolicy::Optional`] a failed store gives an anonymous, [read-only](Session::is_read_only) session.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::Store`] when the store fails and the policy is [`FailurePolicy::Required`].
+    pub async fn load(&self) -> Result<Session, SessionError> {
+        self.load_with(self.0.engine.config.failure).await
+    }
+
+    /// [Loads](Self::load) with a policy other than the layer's. If any load of a request is `Required`, so is its save.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::Store`] when the store fails and the policy is [`FailurePolicy::Required`].
+    pub async fn load_with(&self, policy: FailurePolicy) -> Result<Session, SessionError> {
+        let _io = self.0.io.lock().await;
+        let candidates = {
+            let mut state = self.0.state();
+            state.required |= policy == FailurePolicy::Required;
+            match &state.phase {
+                Phase::Untouched => state.candidates.clone(),
+                Phase::Loaded => return Ok(Session(Arc::clone(&self.0))),
+                Phase::Degraded(error) if policy == FailurePolicy::Required => {
+                    return Err(error.clone().into());
+                }
+                Phase::Degraded(_) => return Ok(Session(Arc::clone(&self.0))),
+            }
+        };
+        let found = self.find(&candidates).await;
+        let mut state = self.0.state();
+        match found {
+            Ok(found) => {
+                state.phase = Phase::Loaded;
+                if let Some((record, token)) = found {
+                    state.adopt(record, Some(token.secret.hash()));
+                }
+            }
+            Err(error) => {
+                state.phase = Phase::Degraded(error.clone());
+                if policy == FailurePolicy::Required {
+                    return Err(error.into());
+                }
+            }
+        }
+        drop(state);
+        Ok(Session(Arc::clone(&self.0)))
+    }
+
+    async fn find(&self, candidates: &[Token]) -> Result<Option<(Box<Record>, Token)>, StoreError> {
+        let engine = &self.0.engine;
+        let answers = match candidates {
+            [] => return Ok(None),
+            [token] => vec![engine.store.run(LoadSession(engine.at(&token.handle))).await],
+            _ => {
+                let loads: Vec<_> =
+                    candidates.iter().map(|token| LoadSession(engine.at(&token.handle))).collect();
+                engine.store.batch(loads).await?
+            }
+        };
+        for (token, answer) in candidates.iter().zip(answers) {
+            match answer {
+                Ok(Loaded::Found(record)) if opens(&record, token, engine.store.now_ms()) => {
+                    return Ok(Some((record, token.clone())));
+                }
+                Ok(Loaded::Found(_)) => engine.tell(&SessionEvent::WrongSecret(token.handle.clone())),
+                Ok(Loaded::Missing) => engine.tell(&SessionEvent::Expired(token.handle.clone())),
+                Ok(Loaded::Corrupt) => engine.tell(&SessionEvent::Corrupt(token.handle.clone())),
+                Err(error) if error.kind() == StoreErrorKind::WrongType => {
+                    engine.tell(&SessionEvent::Corrupt(token.handle.clone()));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Saves what the handler recorded, if anything, and tells what the response must carry. At most one round trip; none
+    /// when nobody loaded the session or nothing is to be written.
+    ///
+    /// A save that comes after the session ended writes nothing and sends nothing.
+    pub async fn finish(&self) -> Finish {
+        let required = match &*self.0.state() {
+            State { phase: Phase::Loaded, required, .. } => *required,
+            State { phase, .. } => {
+                return Finish { accessed: !matches!(phase, Phase::Untouched), ..Finish::default() };
+            }
+        };
+        let failure = match self.0.save().await {
+            Ok(()) | Err(SessionError::Ended) => None,
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "a session could not be saved");
+                Some(error).filter(|_| required)
+            }
+        };
+        let set_cookie = self.0.state().take_cookie(&self.0.engine.config).filter(|_| failure.is_none());
+        Finish { set_cookie, accessed: true, failure }
+    }
+
+    /// Whether nobody has asked for this session: then [`finish`](Self::finish) has nothing to do.
+    #[must_use]
+    pub fn is_untouched(&self) -> bool {
+        matches!(self.state().phase, Phase::Untouched)
+    }
+
+    /// The name of the cookie that carries this session.
+    #[must_use]
+    pub fn cookie_name(&self) -> &str {
+        self.0.engine.config.cookie.name()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state()
+    }
+}
+
+/// The presented secret is the current one, or the one before the last renewal while that counts.
+fn opens(record: &Record, token: &Token, now_ms: u64) -> bool {
+    let (meta, presented) = (&record.meta, token.secret.hash());
+    let graced = meta.grace_until_ms == 0 || now_ms < meta.grace_until_ms;
+    same(&presented, &meta.secret)
+        || meta.previous.as_ref().is_some_and(|previous| graced && same(&presented, previous))
+}
+
+impl State {
+    /// The cookie to be sent, once.
+    pub(super) fn take_cookie(&mut self, config: &super::engine::Config) -> Option<String> {
+        match std::mem::take(&mut self.cookie) {
+            CookieOut::Nothing => None,
+            CookieOut::Remove => Some(config.cookie.remove()),
+            CookieOut::Set(token, max_age_s) => Some(config.cookie.set(&token.to_value(), max_age_s)),
+        }
+    }
+}
+
+/// The sessions of a request, one for each session layer it passed, by namespace. Found in the request's extensions.
+#[derive(Clone, Debug, Default)]
+pub struct SessionSet(Vec<(Arc<str>, LazySession)>);
+
+impl SessionSet {
+    /// The set with one more session; the innermost layer's comes first.
+    #[must_use]
+    pub fn with(&self, namespace: &str, session: LazySession) -> Self {
+        let mut set = vec![(namespace.into(), session)];
+        set.extend(self.0.iter().filter(|(name, _)| **name != *namespace).cloned());
+        Self(set)
+    }
+
+    /// The session of the innermost layer.
+    #[must_use]
+    pub fn innermost(&self) -> Option<&LazySession> {
+        self.0.first().map(|(_, session)| session)
+    }
+
+    /// The session of the layer with this namespace.
+    #[must_use]
+    pub fn named(&self, namespace: &str) -> Option<&LazySession> {
+        self.0.iter().find(|(name, _)| **name == *namespace).map(|(_, session)| session)
+    }
+}

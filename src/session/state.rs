@@ -1,0 +1,169 @@
+//! What a request knows of its session and wants of it.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::engine::Engine;
+use super::error::SessionError;
+use super::lifecycle::Lifetimes;
+use super::token::{SessionHandle, Token};
+use crate::store::StoreError;
+use crate::store::op::{Change, Fields, Hash, Meta, Record};
+
+/// Shared by all handles of one request's session. The async lock lets one load or save run at a time.
+pub(super) struct Shared {
+    pub(super) engine: Arc<Engine>,
+    pub(super) io: tokio::sync::Mutex<()>,
+    state: Mutex<State>,
+}
+
+impl Shared {
+    pub(super) fn new(engine: Arc<Engine>, candidates: Vec<Token>) -> Arc<Self> {
+        let state = State { candidates, ..State::default() };
+        Arc::new(Self { engine, io: tokio::sync::Mutex::new(()), state: Mutex::new(state) })
+    }
+
+    /// A session that was found outside of a request, or is to be made.
+    pub(super) fn loaded(engine: Arc<Engine>, record: Option<Box<Record>>) -> Arc<Self> {
+        let mut state = State { phase: Phase::Loaded, required: true, ..State::default() };
+        if let Some(record) = record {
+            state.adopt(record, None);
+        }
+        Arc::new(Self { engine, io: tokio::sync::Mutex::new(()), state: Mutex::new(state) })
+    }
+
+    /// Never held across an await. No code panics while it is held, so a poisoned lock is still sound.
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").field("handle", &self.state().handle).finish_non_exhaustive()
+    }
+}
+
+#[derive(Default)]
+pub(super) enum Phase {
+    /// Nobody asked.
+    #[default]
+    Untouched,
+    /// Loaded, perhaps anonymous.
+    Loaded,
+    /// The store failed.
+    Degraded(StoreError),
+}
+
+/// What the response is to carry.
+#[derive(Default)]
+pub(super) enum CookieOut {
+    #[default]
+    Nothing,
+    Remove,
+    Set(Token, Option<u64>),
+}
+
+/// A session that stands in the store.
+pub(super) struct Current {
+    pub(super) meta: Meta,
+    /// Hash of the secret that the client holds; none outside of requests.
+    pub(super) presented: Option<Hash>,
+}
+
+/// A sign-in that is to be written.
+#[derive(Clone)]
+pub(super) struct PendingLogin {
+    pub(super) principal: String,
+    /// When it was asked for, by this process's clock.
+    pub(super) asked_us: u64,
+    pub(super) lifetimes: Option<Lifetimes>,
+}
+
+/// A session that is to be removed.
+#[derive(Clone)]
+pub(super) struct Removal {
+    pub(super) handle: SessionHandle,
+    pub(super) principal: Option<String>,
+}
+
+#[derive(Default)]
+pub(super) struct State {
+    pub(super) candidates: Vec<Token>,
+    pub(super) phase: Phase,
+    /// Some load asked for `FailurePolicy::Required`.
+    pub(super) required: bool,
+    pub(super) current: Option<Current>,
+    /// The handle of the current session, or of the one that the next save makes.
+    pub(super) handle: Option<SessionHandle>,
+    /// All fields but the metadata, with the recorded changes applied.
+    pub(super) fields: Fields,
+    pub(super) changes: Vec<Change>,
+    pub(super) login: Option<PendingLogin>,
+    pub(super) rotate: bool,
+    pub(super) removal: Option<Removal>,
+    pub(super) cookie: CookieOut,
+    /// The session ended under our hands: nothing more can be written, unless somebody signs in anew.
+    pub(super) ended: bool,
+}
+
+impl State {
+    pub(super) fn adopt(&mut self, record: Box<Record>, presented: Option<Hash>) {
+        self.handle = SessionHandle::parse(&record.meta.handle);
+        self.fields = record.fields;
+        self.current = Some(Current { meta: record.meta, presented });
+    }
+
+    /// Forgets the session, so that the next write makes a new one.
+    pub(super) fn forget(&mut self) {
+        self.current = None;
+        self.handle = None;
+        self.fields.clear();
+        self.changes.clear();
+        self.login = None;
+        self.rotate = false;
+    }
+
+    pub(super) fn principal(&self) -> Option<&str> {
+        match &self.login {
+            Some(login) => Some(&login.principal),
+            None => self.current.as_ref()?.meta.principal.as_deref(),
+        }
+    }
+
+    pub(super) fn check_writable(&self) -> Result<(), SessionError> {
+        match self.phase {
+            Phase::Degraded(_) => Err(SessionError::ReadOnly),
+            _ if self.ended => Err(SessionError::Ended),
+            _ => Ok(()),
+        }
+    }
+
+    /// Applies a change to the view and records it for the save.
+    pub(super) fn record(&mut self, change: Change) {
+        match &change {
+            Change::Set(name, value) => drop(self.fields.insert(name.clone(), value.clone())),
+            Change::Remove(name) => drop(self.fields.remove(name)),
+            Change::Clear => self.fields.retain(|name, _| name.starts_with('@')),
+            Change::Add(..) => {}
+        }
+        // The last word on a name is all that the store needs to hear.
+        if let Change::Set(name, _) | Change::Remove(name) = &change {
+            self.changes
+                .retain(|earlier| !matches!(earlier, Change::Set(n, _) | Change::Remove(n) if n == name));
+        } else if matches!(change, Change::Clear) {
+            self.changes.retain(
+                |earlier| matches!(earlier, Change::Set(n, _) | Change::Remove(n) if n.starts_with('@')),
+            );
+        }
+        self.changes.push(change);
+    }
+
+    /// Whether recorded changes concern this name: then they must be saved before it is added to.
+    pub(super) fn has_changed(&self, name: &str) -> bool {
+        self.changes.iter().any(|change| match change {
+            Change::Set(n, _) | Change::Remove(n) | Change::Add(n, _) => n == name,
+            Change::Clear => true,
+        })
+    }
+}

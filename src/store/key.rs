@@ -1,0 +1,173 @@
+//! Every key that this crate writes is built here, and nowhere else.
+//!
+//! The schema is `{prefix}:{kind}:{part}`. Parts come from users (names, ids), so they are escaped: what is not
+//! an unreserved character of RFC 3986 §2.3 becomes `%XX`. A part can therefore never hold a colon (and imitate
+//! another key), braces (and choose its Cluster slot), a glob character or a control byte. A part whose
+//! escaped form would be longer than [`MAX_PART`] bytes is replaced by `@` and its SHA-256 in base64url; as `@` is
+//! always escaped, no short part can imitate a hashed one.
+
+use std::fmt;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest, Sha256};
+
+use super::error::ConfigError;
+
+/// The longest escaped part, in bytes, that stands in a key as it is.
+pub const MAX_PART: usize = 128;
+/// The longest prefix, in bytes.
+pub const MAX_PREFIX: usize = 64;
+
+/// What all keys of one application begin with, so that several can share a Redis.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct KeyPrefix(Arc<str>);
+
+impl KeyPrefix {
+    /// Checks a prefix: 1 to [`MAX_PREFIX`] bytes out of `A-Z a-z 0-9 . _ -` and, between words, `:`.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::KeyPrefix`] when the text is empty, too long or holds another character.
+    pub fn new(prefix: &str) -> Result<Self, ConfigError> {
+        let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-' | b':');
+        let colon_at_edge = prefix.starts_with(':') || prefix.ends_with(':');
+        if prefix.is_empty() || prefix.len() > MAX_PREFIX || colon_at_edge || !prefix.bytes().all(allowed) {
+            return Err(ConfigError::KeyPrefix);
+        }
+        Ok(Self(prefix.into()))
+    }
+
+    /// The prefix as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Default for KeyPrefix {
+    /// `keep`.
+    fn default() -> Self {
+        Self("keep".into())
+    }
+}
+
+impl fmt::Debug for KeyPrefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("KeyPrefix").field(&self.as_str()).finish()
+    }
+}
+
+/// A complete, escaped key. `Debug` shows its kind only: the rest may name a person.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key(String);
+
+impl Key {
+    /// `{prefix}:{kind}:{part}`, with `part` escaped. `kind` is ours (or a checked namespace) and stands as it is.
+    #[must_use]
+    pub fn new(prefix: &KeyPrefix, kind: &str, part: &str) -> Self {
+        let mut key = String::with_capacity(prefix.as_str().len() + kind.len() + part.len() + 2);
+        key.push_str(prefix.as_str());
+        key.push(':');
+        key.push_str(kind);
+        key.push(':');
+        push_part(&mut key, part);
+        Self(key)
+    }
+
+    /// The key as it stands in the store.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Key(..)")
+    }
+}
+
+/// Whether `b` stands in a key unescaped (RFC 3986 §2.3, unreserved).
+const fn is_unreserved(b: u8) -> bool {
+    b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~')
+}
+
+fn push_part(key: &mut String, part: &str) {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    let escapes = part.bytes().filter(|b| !is_unreserved(*b)).count();
+    if part.len() + 2 * escapes > MAX_PART {
+        key.push('@');
+        URL_SAFE_NO_PAD.encode_string(Sha256::digest(part.as_bytes()), key);
+        return;
+    }
+    for b in part.bytes() {
+        if is_unreserved(b) {
+            key.push(char::from(b));
+        } else {
+            key.push('%');
+            key.push(char::from(HEX[usize::from(b >> 4)]));
+            key.push(char::from(HEX[usize::from(b & 15)]));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn key(part: &str) -> String {
+        Key::new(&KeyPrefix::new("app").unwrap(), "session", part).0
+    }
+
+    #[test]
+    fn hostile_parts_are_escaped() {
+        for (part, escaped) in [
+            ("plain-1._~", "plain-1._~"),
+            ("a:b", "a%3Ab"),
+            ("{tag}", "%7Btag%7D"),
+            ("x\r\n*?[", "x%0D%0A%2A%3F%5B"),
+            ("é", "%C3%A9"),
+            ("@", "%40"),
+            ("", ""),
+        ] {
+            assert_eq!(key(part), format!("app:session:{escaped}"));
+        }
+    }
+
+    #[test]
+    fn long_parts_are_hashed_and_bounded() {
+        let long = key(&"x".repeat(1 << 20));
+        assert!(long.starts_with("app:session:@"));
+        assert_eq!(long.len(), "app:session:@".len() + 43);
+        assert_ne!(long, key(&"x".repeat((1 << 20) + 1)));
+        assert_eq!(key(&"x".repeat(MAX_PART)).len(), "app:session:".len() + MAX_PART);
+    }
+
+    #[test]
+    fn prefixes_are_checked() {
+        for good in ["a", "demo", "shop:eu-1", "A.b_c"] {
+            assert!(KeyPrefix::new(good).is_ok(), "{good}");
+        }
+        for bad in ["", ":a", "a:", "a b", "{a}", "a*", "ü", &"x".repeat(MAX_PREFIX + 1)] {
+            assert!(matches!(KeyPrefix::new(bad), Err(ConfigError::KeyPrefix)), "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn different_parts_make_different_keys(a in ".{0,200}", b in ".{0,200}") {
+            prop_assert_eq!(a == b, key(&a) == key(&b));
+        }
+
+        #[test]
+        fn keys_are_short_and_printable(part in any::<String>()) {
+            let key = key(&part);
+            prop_assert!(key.len() <= "app:session:".len() + MAX_PART);
+            prop_assert!(key.bytes().all(|b| b.is_ascii_graphic() && b != b'{' && b != b'}'));
+            prop_assert_eq!(key.matches(':').count(), 2);
+        }
+    }
+}

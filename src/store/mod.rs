@@ -1,0 +1,224 @@
+//! One handle over two backends: Redis, and an embedded store for one process.
+//!
+//! Engines hand a [`Store`] **operations**; several of different kinds go out as one pipelined round trip, each with a
+//! typed answer of its own.
+//!
+//! ```
+//! use tower_keep::store::Store;
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() {
+//! let store = Store::in_memory(); // or Store::connect("redis://127.0.0.1")?
+//! assert!(store.health().await.is_up());
+//! # }
+//! ```
+//!
+//! # What it promises
+//!
+//! - **A deadline over everything** (default 250 ms): the wait for a connection and the reply. When Redis stops answering, a
+//!   breaker refuses at once and a task in the background finds out when it is back; the log has one line per change.
+//! - **A reply reaches its own request**: connections are shared but carry no state (no `WATCH`, `MULTI`, `SELECT`), scripts
+//!   echo their key and records hold a check of it. A reply that does not fit is counted and its connection is dropped.
+//! - **Nothing runs twice**: only reads are sent again, once, when their connection ended. A write that ended with
+//!   [`Timeout`](StoreErrorKind::Timeout) or [`Disconnected`](StoreErrorKind::Disconnected) may or may not have happened.
+//! - **Bounds**: connections, waiters, waits, keys, and the embedded store's entries and bytes.
+//!
+//! # Keys
+//!
+//! `{prefix}:session:{handle}` a session (hash), `{prefix}:session-index:{principal}` its principal's index (sorted
+//! set). See [`key`] for the escaping.
+
+mod builder;
+mod error;
+mod health;
+pub mod key;
+mod memory;
+pub mod op;
+mod operation;
+mod redis;
+mod wire;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+#[cfg(feature = "tls")]
+pub use self::redis::TlsConfig;
+pub use self::redis::{ForeignConnection, ForeignPool};
+pub use builder::StoreBuilder;
+pub use error::{ConfigError, StoreError, StoreErrorKind};
+pub use health::{Health, PoolCounts, StoreKind, StoreStatus};
+pub use memory::MemoryLimits;
+pub use operation::{Batch, Operation};
+
+use self::key::KeyPrefix;
+use self::memory::Memory;
+use self::operation::Verdict;
+use self::redis::Redis;
+use crate::clock::Clock;
+
+/// The handle that everything stands on. Cheap to clone; clones share one pool.
+#[derive(Clone, Debug)]
+pub struct Store {
+    backend: Backend,
+    prefix: KeyPrefix,
+    clock: Clock,
+}
+
+#[derive(Clone, Debug)]
+enum Backend {
+    Memory(Arc<Memory>),
+    Redis(Redis),
+}
+
+impl Store {
+    /// The embedded store, with [default bounds](MemoryLimits): for one process, lost with it.
+    #[must_use]
+    pub fn in_memory() -> Self {
+        Self::in_memory_with(MemoryLimits::default(), Clock::system())
+    }
+
+    /// The embedded store with bounds and a clock of your choice.
+    #[must_use]
+    pub fn in_memory_with(limits: MemoryLimits, clock: Clock) -> Self {
+        let backend = Backend::Memory(Memory::new(limits, clock.clone()));
+        Self { backend, prefix: KeyPrefix::default(), clock }
+    }
+
+    /// A store on the Redis at `url`, with default settings. See [`StoreBuilder::connect`].
+    ///
+    /// # Errors
+    ///
+    /// A [`ConfigError`] when the URL cannot work, or when there is no tokio runtime.
+    pub fn connect(url: &str) -> Result<Self, ConfigError> {
+        Self::builder().connect(url)
+    }
+
+    /// Settings of a store on Redis.
+    pub fn builder() -> StoreBuilder {
+        StoreBuilder::default()
+    }
+
+    /// A store on a pool that exists already, with default settings. See [`StoreBuilder::from_pool`].
+    ///
+    /// # Errors
+    ///
+    /// A [`ConfigError`] when there is no tokio runtime.
+    pub fn from_pool<M>(pool: bb8::Pool<M>) -> Result<Self, ConfigError>
+    where
+        M: bb8::ManageConnection,
+        M::Connection: ForeignConnection,
+    {
+        Self::builder().from_pool(pool)
+    }
+
+    fn redis(redis: Redis, prefix: KeyPrefix) -> Self {
+        Self { backend: Backend::Redis(redis), prefix, clock: Clock::system() }
+    }
+
+    /// The same store under another key prefix: the connections are shared, the keys are apart.
+    #[must_use]
+    pub fn with_prefix(&self, prefix: KeyPrefix) -> Self {
+        Self { prefix, ..self.clone() }
+    }
+
+    /// What all keys begin with.
+    #[must_use]
+    pub const fn prefix(&self) -> &KeyPrefix {
+        &self.prefix
+    }
+
+    /// Which backend serves.
+    #[must_use]
+    pub const fn kind(&self) -> StoreKind {
+        match &self.backend {
+            Backend::Memory(_) => StoreKind::Memory,
+            Backend::Redis(_) => StoreKind::Redis,
+        }
+    }
+
+    /// The clock of this process's side: the embedded store's own, or the system's beside Redis.
+    pub(crate) const fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// The store's time, in milliseconds since the Unix epoch: on Redis the server's, as last seen.
+    pub(crate) fn now_ms(&self) -> u64 {
+        match &self.backend {
+            Backend::Memory(_) => self.clock.now_ms(),
+            Backend::Redis(redis) => redis.now_ms(),
+        }
+    }
+
+    /// Takes note of the store's time in a reply.
+    pub(crate) fn observe(&self, now_ms: u64) {
+        if let Backend::Redis(redis) = &self.backend {
+            redis.observe(now_ms);
+        }
+    }
+
+    /// Carries out one operation: one round trip.
+    ///
+    /// # Errors
+    ///
+    /// A [`StoreError`] of any kind.
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped future leaves the connection sound; a write may or may not have happened.
+    pub async fn run<O: Operation>(&self, operation: O) -> Result<O::Output, StoreError> {
+        self.batch(operation).await?
+    }
+
+    /// Carries out several operations in one round trip, each with a result of its own.
+    ///
+    /// # Errors
+    ///
+    /// The outer error concerns the batch as a whole: no connection, no answer. Inner ones concern one operation.
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped future leaves the connection sound; writes may or may not have happened.
+    pub async fn batch<B: Batch>(&self, batch: B) -> Result<B::Outputs, StoreError> {
+        let mut verdict = Verdict::default();
+        match &self.backend {
+            Backend::Memory(memory) => {
+                let mut replies = memory.execute(&self.prefix, &batch).into_iter();
+                Ok(batch.outputs(&self.prefix, &mut replies, &mut verdict))
+            }
+            Backend::Redis(redis) => {
+                let mut commands = Vec::new();
+                batch.commands(&self.prefix, &mut commands);
+                let mut used = match redis.execute(&commands).await {
+                    Ok(used) => used,
+                    Err(error) => {
+                        crate::metric::count("tower_keep_store_errors_total", error.kind().as_str());
+                        return Err(error);
+                    }
+                };
+                let mut replies = std::mem::take(&mut used.replies).into_iter();
+                let outputs = batch.outputs(&self.prefix, &mut replies, &mut verdict);
+                if verdict.desync {
+                    redis.desynchronised(&used);
+                }
+                Ok(outputs)
+            }
+        }
+    }
+
+    /// How the store is. On Redis: one `TIME`, past the breaker, within the deadline.
+    pub async fn health(&self) -> Health {
+        match &self.backend {
+            Backend::Memory(memory) => {
+                let begun = Instant::now();
+                memory.usage();
+                let latency: Result<Duration, StoreError> = Ok(begun.elapsed());
+                let pool = PoolCounts::default();
+                Health { kind: StoreKind::Memory, status: StoreStatus::Up, latency, pool, desyncs: 0 }
+            }
+            Backend::Redis(redis) => {
+                let latency = redis.latency().await;
+                let (status, pool) = (redis.status(), redis.counts());
+                Health { kind: StoreKind::Redis, status, latency, pool, desyncs: redis.desyncs() }
+            }
+        }
+    }
+}

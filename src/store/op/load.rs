@@ -1,0 +1,111 @@
+//! Reading a session.
+
+use super::SessionAt;
+use super::record::{Fields, LABEL, META, Meta, Record};
+use crate::store::error::StoreError;
+use crate::store::key::KeyPrefix;
+use crate::store::memory::Db;
+use crate::store::operation::{Operation, sealed::Sealed};
+use crate::store::wire::{Command, Reply, desync};
+
+/// Reads a whole session: one `HGETALL`.
+#[derive(Clone, Debug)]
+pub struct LoadSession(pub SessionAt);
+
+/// What was under a session's key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Loaded {
+    /// No such session: never made, expired or revoked.
+    Missing,
+    /// A session.
+    Found(Box<Record>),
+    /// A hash that is not one of our records.
+    Corrupt,
+}
+
+impl Sealed for LoadSession {}
+
+impl Operation for LoadSession {
+    type Output = Loaded;
+
+    fn command(&self, prefix: &KeyPrefix) -> Command {
+        Command::read("HGETALL", self.0.key(prefix))
+    }
+
+    fn apply(&self, prefix: &KeyPrefix, db: &mut Db) -> Result<Reply, StoreError> {
+        let fields = db.hash(&self.0.key(prefix))?.into_iter().flatten();
+        Ok(Reply::Array(
+            fields.flat_map(|(name, value)| [name.as_str().into(), Reply::Bytes(value.clone())]).collect(),
+        ))
+    }
+
+    fn output(&self, _: &KeyPrefix, reply: Reply) -> Result<Loaded, StoreError> {
+        let items = reply.array()?;
+        if items.is_empty() {
+            return Ok(Loaded::Missing);
+        }
+        if items.len() % 2 != 0 {
+            return Err(desync());
+        }
+        let mut fields = Fields::new();
+        let mut items = items.into_iter();
+        while let (Some(name), Some(value)) = (items.next(), items.next()) {
+            // A name that is not UTF-8 cannot be one that this crate wrote; the rest of the session lives.
+            if let Ok(name) = String::from_utf8(name.bytes()?) {
+                fields.insert(name, value.bytes()?);
+            }
+        }
+        let Some(meta) = fields.remove(META).and_then(|line| Meta::parse(&line)) else {
+            return Ok(Loaded::Corrupt);
+        };
+        own_record(&meta, &self.0)?;
+        Ok(Loaded::Found(Box::new(Record { meta, fields })))
+    }
+}
+
+/// Reads what a list of devices shows, without the entries: one `HMGET`.
+#[derive(Clone, Debug)]
+pub struct PeekSession(pub SessionAt);
+
+/// A session's metadata and its label.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peeked {
+    /// The metadata.
+    pub meta: Meta,
+    /// The name of the device or browser, as the app gave it.
+    pub label: Option<String>,
+}
+
+impl Sealed for PeekSession {}
+
+impl Operation for PeekSession {
+    type Output = Option<Peeked>;
+
+    fn command(&self, prefix: &KeyPrefix) -> Command {
+        Command::read("HMGET", self.0.key(prefix)).word(META).word(LABEL)
+    }
+
+    fn apply(&self, prefix: &KeyPrefix, db: &mut Db) -> Result<Reply, StoreError> {
+        let fields = db.hash(&self.0.key(prefix))?;
+        let field =
+            |name| fields.and_then(|f| f.get(name)).map_or(Reply::Nil, |value| Reply::Bytes(value.clone()));
+        Ok(Reply::Array(vec![field(META), field(LABEL)]))
+    }
+
+    fn output(&self, _: &KeyPrefix, reply: Reply) -> Result<Self::Output, StoreError> {
+        let Ok([meta, label]) = <[Reply; 2]>::try_from(reply.array()?) else { return Err(desync()) };
+        let meta = match meta {
+            Reply::Nil => return Ok(None),
+            line => Meta::parse(&line.bytes()?),
+        };
+        let Some(meta) = meta else { return Ok(None) };
+        own_record(&meta, &self.0)?;
+        Ok(Some(Peeked { meta, label: label.text().ok() }))
+    }
+}
+
+/// A record that names another handle came over a connection whose replies are shifted.
+fn own_record(meta: &Meta, at: &SessionAt) -> Result<(), StoreError> {
+    if *meta.handle == *at.handle { Ok(()) } else { Err(desync()) }
+}

@@ -1,0 +1,54 @@
+//! The operations that engines send. Each file holds one kind: its Redis form, the same rules for the embedded
+//! store, and the reading of the reply.
+
+mod commit;
+mod load;
+mod principal;
+mod record;
+mod remove;
+
+pub use commit::{Change, Commit, CommitOutcome, CommitSession, Committed, Expected, Rotation};
+pub use load::{LoadSession, Loaded, PeekSession, Peeked};
+pub use principal::{
+    AddMember, AddOutcome, Added, HasMember, ListMembers, MarkRevoked, Marked, RemoveMember,
+};
+pub use record::{Fields, Hash, LABEL, META, Meta, Record};
+pub use remove::{RemoveSession, SessionExists};
+
+use super::key::{Key, KeyPrefix};
+
+/// Where a session lives: the namespace of its layer and its handle.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionAt {
+    /// The namespace; a checked word, `session` unless the app has several session layers.
+    pub namespace: std::sync::Arc<str>,
+    /// The public half of the session's cookie.
+    pub handle: std::sync::Arc<str>,
+}
+
+impl SessionAt {
+    fn key(&self, prefix: &KeyPrefix) -> Key {
+        Key::new(prefix, &self.namespace, &self.handle)
+    }
+}
+
+/// Whose sessions an index lists.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PrincipalAt {
+    /// The namespace of the session layer.
+    pub namespace: std::sync::Arc<str>,
+    /// The principal, as the app names it.
+    pub principal: std::sync::Arc<str>,
+}
+
+impl PrincipalAt {
+    fn key(&self, prefix: &KeyPrefix) -> Key {
+        Key::new(prefix, &format!("{}-index", self.namespace), &self.principal)
+    }
+}
+
+impl std::fmt::Debug for PrincipalAt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PrincipalAt").field("namespace", &self.namespace).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,208 @@
+//! The stored form of a session.
+//!
+//! A session is one hash. Field `@` holds everything that is not an entry, as one line of words:
+//!
+//! ```text
+//! 1 HANDLE GENERATION CREATED SEEN RENEWED AUTHENTICATED IDLE DEADLINE GRACE_UNTIL SECRET PREVIOUS PRINCIPAL
+//! ```
+//!
+//! Times are milliseconds since the Unix epoch by the store's clock, `IDLE` is a span of milliseconds, `SECRET` and `PREVIOUS`
+//! are SHA-256 in base64url (`-`: none), `PRINCIPAL` is the rest of the line and may be empty. The handle is the
+//! record's check of its own key. `session_commit.lua` reads and writes the same line. Field `@label` names the device; all
+//! other fields that begin with `@` are this crate's, the rest are the app's entries, as JSON.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// The field that holds the metadata.
+pub const META: &str = "@";
+/// The field that names the device or browser.
+pub const LABEL: &str = "@label";
+
+/// The fields of a hash.
+pub type Fields = BTreeMap<String, Vec<u8>>;
+
+/// The SHA-256 of a secret, base64url. `Debug` hides it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Hash(pub String);
+
+impl fmt::Debug for Hash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Hash(..)")
+    }
+}
+
+/// What a session knows about itself. `Debug` shows neither hash nor principal.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Meta {
+    /// The public half of the cookie, and the record's check of its own key.
+    pub handle: String,
+    /// Grows with each rotation without grace: what was loaded before cannot be saved after.
+    pub generation: u64,
+    /// When the session was made.
+    pub created_ms: u64,
+    /// When it was last used, to within the touch interval.
+    pub seen_ms: u64,
+    /// When its secret was last changed.
+    pub renewed_ms: u64,
+    /// When the principal signed in; 0 for never.
+    pub authenticated_ms: u64,
+    /// How long it lives unused.
+    pub idle_ms: u64,
+    /// When it ends at the latest.
+    pub deadline_ms: u64,
+    /// Until when the previous secret counts. 0: until the new one has been seen, since its cookie may have been lost.
+    pub grace_until_ms: u64,
+    /// The hash of the secret half of the cookie.
+    pub secret: Hash,
+    /// The hash of the secret before the last renewal.
+    pub previous: Option<Hash>,
+    /// Who signed in.
+    pub principal: Option<String>,
+}
+
+impl Meta {
+    /// Reads the line; `None` when it is not one of ours.
+    #[must_use]
+    pub fn parse(line: &[u8]) -> Option<Self> {
+        let mut words = std::str::from_utf8(line).ok()?.splitn(13, ' ');
+        if words.next()? != "1" {
+            return None;
+        }
+        let handle = Some(words.next()?).filter(|handle| !handle.is_empty())?.to_owned();
+        let mut number = || -> Option<u64> { words.next()?.parse().ok() };
+        let (generation, created_ms, seen_ms) = (number()?, number()?, number()?);
+        let (renewed_ms, authenticated_ms, idle_ms) = (number()?, number()?, number()?);
+        let (deadline_ms, grace_until_ms) = (number()?, number()?);
+        let secret = Some(words.next()?).filter(|secret| !secret.is_empty())?.to_owned();
+        let previous = Some(words.next()?).filter(|previous| !previous.is_empty())?;
+        let principal = words.next()?;
+        Some(Self {
+            handle,
+            generation,
+            created_ms,
+            seen_ms,
+            renewed_ms,
+            authenticated_ms,
+            idle_ms,
+            deadline_ms,
+            grace_until_ms,
+            secret: Hash(secret),
+            previous: (previous != "-").then(|| Hash(previous.to_owned())),
+            principal: (!principal.is_empty()).then(|| principal.to_owned()),
+        })
+    }
+
+    /// Writes the line.
+    #[must_use]
+    pub fn to_line(&self) -> String {
+        format!(
+            "1 {} {} {} {} {} {} {} {} {} {} {} {}",
+            self.handle,
+            self.generation,
+            self.created_ms,
+            self.seen_ms,
+            self.renewed_ms,
+            self.authenticated_ms,
+            self.idle_ms,
+            self.deadline_ms,
+            self.grace_until_ms,
+            self.secret.0,
+            self.previous.as_ref().map_or("-", |previous| &previous.0),
+            self.principal.as_deref().unwrap_or(""),
+        )
+    }
+
+    /// When the session ends if nobody uses it again.
+    #[must_use]
+    pub fn expires_ms(&self) -> u64 {
+        self.seen_ms.saturating_add(self.idle_ms).min(self.deadline_ms)
+    }
+}
+
+impl fmt::Debug for Meta {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Meta").field("handle", &self.handle).finish_non_exhaustive()
+    }
+}
+
+/// A session as it was found: metadata apart from the other fields. `Debug` shows no value.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Record {
+    /// The metadata.
+    pub meta: Meta,
+    /// The entries and this crate's own further fields.
+    pub fields: Fields,
+}
+
+impl fmt::Debug for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Record").field("meta", &self.meta).field("fields", &self.fields.len()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn meta() -> impl Strategy<Value = Meta> {
+        let word = "[A-Za-z0-9_-]{2,43}";
+        let numbers = proptest::array::uniform8(any::<u64>());
+        (word, numbers, word, proptest::option::of(word), proptest::option::of(".{1,60}")).prop_map(
+            |(handle, n, secret, previous, principal)| Meta {
+                handle,
+                generation: n[0],
+                created_ms: n[1],
+                seen_ms: n[2],
+                renewed_ms: n[3],
+                authenticated_ms: n[4],
+                idle_ms: n[5],
+                deadline_ms: n[6],
+                grace_until_ms: n[7],
+                secret: Hash(secret),
+                previous: previous.map(Hash),
+                principal,
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(meta in meta()) {
+            prop_assert_eq!(Meta::parse(meta.to_line().as_bytes()), Some(meta));
+        }
+
+        #[test]
+        fn foreign_bytes_are_refused_without_a_panic(line in proptest::collection::vec(any::<u8>(), 0..300)) {
+            prop_assert!(Meta::parse(&line).is_none_or(|meta| Meta::parse(meta.to_line().as_bytes()) == Some(meta)));
+        }
+
+        #[test]
+        fn a_truncated_line_never_gains_a_principal(meta in meta(), cut in 0usize..400) {
+            let line = meta.to_line();
+            let Some(part) = line.as_bytes().get(..cut) else { return Ok(()) };
+            if let Some(read) = Meta::parse(part) {
+                prop_assert!(read.principal.unwrap_or_default().len() <= meta.principal.unwrap_or_default().len());
+            }
+        }
+    }
+
+    #[test]
+    fn other_versions_are_not_read() {
+        for line in [
+            "",
+            "1",
+            "2 h 0 0 0 0 0 0 0 0 s - ",
+            "1 h 0 0 0 0 0 0 0 0 s -",
+            "1 h x 0 0 0 0 0 0 0 s - p",
+            "1  0 0 0 0 0 0 0 0 s - p",
+        ] {
+            assert_eq!(Meta::parse(line.as_bytes()), None, "{line}");
+        }
+        assert!(
+            Meta::parse(b"1 h 0 0 0 0 0 0 0 0 s - a b c")
+                .is_some_and(|m| m.principal.as_deref() == Some("a b c"))
+        );
+    }
+}

@@ -1,0 +1,137 @@
+//! Operations are values: they can be sent alone or several in one round trip.
+
+use super::error::{StoreError, StoreErrorKind};
+use super::key::KeyPrefix;
+use super::memory::Db;
+use super::wire::{Command, Reply};
+
+/// One question to the store, with a typed answer.
+///
+/// Engines make operations, [`Store::run`](super::Store::run) sends one, and
+/// [`Store::batch`](super::Store::batch) sends several of different kinds in one round trip. The operations are this
+/// crate's own; they live in [`op`](super::op).
+pub trait Operation: sealed::Sealed + Send + Sync {
+    /// The typed answer.
+    type Output: Send;
+
+    /// The Redis form.
+    #[doc(hidden)]
+    fn command(&self, prefix: &KeyPrefix) -> Command;
+
+    /// The same on the embedded store, under its lock, with a reply of the same shape.
+    #[doc(hidden)]
+    fn apply(&self, prefix: &KeyPrefix, db: &mut Db) -> Result<Reply, StoreError>;
+
+    /// Reads the reply, and refuses one that belongs to another key.
+    #[doc(hidden)]
+    fn output(&self, prefix: &KeyPrefix, reply: Reply) -> Result<Self::Output, StoreError>;
+}
+
+pub(super) mod sealed {
+    pub trait Sealed {}
+}
+
+/// What went wrong with the answers of a batch as a whole.
+#[doc(hidden)]
+#[derive(Debug, Default)]
+pub struct Verdict {
+    pub desync: bool,
+}
+
+type Replies = std::vec::IntoIter<Result<Reply, StoreError>>;
+
+/// Operations that go out together in one round trip: an [`Operation`], an `Option` or `Vec` of batches, or a
+/// tuple of up to four. The operations of a batch are independent of each other: each has a result of its
+/// own, one that fails stops none of the others, and on a Redis Cluster they may run in any order.
+pub trait Batch: Send + Sync {
+    /// One typed result for each operation, in the batch's own shape.
+    type Outputs: Send;
+
+    #[doc(hidden)]
+    fn commands(&self, prefix: &KeyPrefix, commands: &mut Vec<Command>);
+
+    #[doc(hidden)]
+    fn apply_all(&self, prefix: &KeyPrefix, db: &mut Db, replies: &mut Vec<Result<Reply, StoreError>>);
+
+    #[doc(hidden)]
+    fn outputs(&self, prefix: &KeyPrefix, replies: &mut Replies, verdict: &mut Verdict) -> Self::Outputs;
+}
+
+impl<O: Operation> Batch for O {
+    type Outputs = Result<O::Output, StoreError>;
+
+    fn commands(&self, prefix: &KeyPrefix, commands: &mut Vec<Command>) {
+        commands.push(self.command(prefix));
+    }
+
+    fn apply_all(&self, prefix: &KeyPrefix, db: &mut Db, replies: &mut Vec<Result<Reply, StoreError>>) {
+        replies.push(self.apply(prefix, db));
+    }
+
+    fn outputs(&self, prefix: &KeyPrefix, replies: &mut Replies, verdict: &mut Verdict) -> Self::Outputs {
+        let reply = replies.next().unwrap_or_else(|| Err(StoreErrorKind::Desync.into()));
+        let output = reply.and_then(|reply| self.output(prefix, reply));
+        verdict.desync |= matches!(&output, Err(error) if error.kind() == StoreErrorKind::Desync);
+        output
+    }
+}
+
+impl<B: Batch> Batch for Option<B> {
+    type Outputs = Option<B::Outputs>;
+
+    fn commands(&self, prefix: &KeyPrefix, commands: &mut Vec<Command>) {
+        if let Some(batch) = self {
+            batch.commands(prefix, commands);
+        }
+    }
+
+    fn apply_all(&self, prefix: &KeyPrefix, db: &mut Db, replies: &mut Vec<Result<Reply, StoreError>>) {
+        if let Some(batch) = self {
+            batch.apply_all(prefix, db, replies);
+        }
+    }
+
+    fn outputs(&self, prefix: &KeyPrefix, replies: &mut Replies, verdict: &mut Verdict) -> Self::Outputs {
+        self.as_ref().map(|batch| batch.outputs(prefix, replies, verdict))
+    }
+}
+
+impl<B: Batch> Batch for Vec<B> {
+    type Outputs = Vec<B::Outputs>;
+
+    fn commands(&self, prefix: &KeyPrefix, commands: &mut Vec<Command>) {
+        self.iter().for_each(|batch| batch.commands(prefix, commands));
+    }
+
+    fn apply_all(&self, prefix: &KeyPrefix, db: &mut Db, replies: &mut Vec<Result<Reply, StoreError>>) {
+        self.iter().for_each(|batch| batch.apply_all(prefix, db, replies));
+    }
+
+    fn outputs(&self, prefix: &KeyPrefix, replies: &mut Replies, verdict: &mut Verdict) -> Self::Outputs {
+        self.iter().map(|batch| batch.outputs(prefix, replies, verdict)).collect()
+    }
+}
+
+macro_rules! tuple_batch {
+    ($($name:ident $index:tt),+) => {
+        impl<$($name: Batch),+> Batch for ($($name,)+) {
+            type Outputs = ($($name::Outputs,)+);
+
+            fn commands(&self, prefix: &KeyPrefix, commands: &mut Vec<Command>) {
+                $(self.$index.commands(prefix, commands);)+
+            }
+
+            fn apply_all(&self, prefix: &KeyPrefix, db: &mut Db, replies: &mut Vec<Result<Reply, StoreError>>) {
+                $(self.$index.apply_all(prefix, db, replies);)+
+            }
+
+            fn outputs(&self, prefix: &KeyPrefix, replies: &mut Replies, verdict: &mut Verdict) -> Self::Outputs {
+                ($(self.$index.outputs(prefix, replies, verdict),)+)
+            }
+        }
+    };
+}
+
+tuple_batch!(A 0, B 1);
+tuple_batch!(A 0, B 1, C 2);
+tuple_batch!(A 0, B 1, C 2, D 3);

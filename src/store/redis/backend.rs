@@ -1,0 +1,222 @@
+//! Carrying out a batch: admission, check-out, one round trip, and what its errors mean for the connection.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::time::{Instant, timeout_at};
+
+use super::breaker::{Breaker, is_failure};
+use super::checkout::Checkout;
+use super::classify::{classify, ends_connection};
+use super::link::Link;
+use super::send::send;
+use super::{ForeignPool, Target, monitor};
+use crate::clock::Clock;
+use crate::store::error::{ConfigError, StoreError, StoreErrorKind};
+use crate::store::health::{PoolCounts, StoreStatus};
+use crate::store::wire::{Class, Command, Reply, desync};
+
+/// The numbers of a [`StoreBuilder`](crate::store::StoreBuilder), checked.
+#[derive(Clone, Debug)]
+pub(in crate::store) struct Settings {
+    pub(in crate::store) pool_size: u32,
+    pub(in crate::store) max_waiting: usize,
+    pub(in crate::store) deadline: Duration,
+    pub(in crate::store) connect_timeout: Duration,
+    pub(in crate::store) probe_interval: Duration,
+    #[cfg(feature = "tls")]
+    pub(in crate::store) tls: super::TlsConfig,
+}
+
+/// The Redis backend. Clones share everything.
+#[derive(Clone)]
+pub(in crate::store) struct Redis(pub(super) Arc<Inner>);
+
+pub(super) struct Inner {
+    pub(super) checkout: Checkout,
+    pub(super) breaker: Breaker,
+    pub(super) settings: Settings,
+    pub(super) runtime: Handle,
+    pub(super) probing: AtomicBool,
+    desyncs: AtomicU64,
+    /// The server's clock minus ours, ms.
+    ahead_ms: AtomicI64,
+}
+
+/// The replies of one round trip, and the connection that gave them.
+pub(in crate::store) struct Used {
+    pub(in crate::store) replies: Vec<Result<Reply, StoreError>>,
+    link: Link,
+}
+
+impl Redis {
+    pub(in crate::store) fn new(
+        target: Target,
+        settings: Settings,
+        runtime: Handle,
+    ) -> Result<Self, ConfigError> {
+        let checkout = Checkout::own(target, &settings, runtime.clone())?;
+        Ok(Self::start(checkout, settings, runtime))
+    }
+
+    pub(in crate::store) fn from_pool(
+        pool: Arc<dyn ForeignPool>,
+        settings: Settings,
+        runtime: Handle,
+    ) -> Self {
+        let checkout = Checkout::foreign(pool, &settings);
+        Self::start(checkout, settings, runtime)
+    }
+
+    fn start(checkout: Checkout, settings: Settings, runtime: Handle) -> Self {
+        let breaker = Breaker::default();
+        let (probing, desyncs, ahead_ms) = (AtomicBool::new(false), AtomicU64::new(0), AtomicI64::new(0));
+        let redis =
+            Self(Arc::new(Inner { checkout, breaker, settings, runtime, probing, desyncs, ahead_ms }));
+        monitor::start(&redis.0); // opens the first connection, and says so if there is none
+        redis
+    }
+
+    /// One round trip for all commands, within the deadline. A batch of reads alone is sent once more, on another
+    /// connection, when its connection ended; a write is never sent twice.
+    pub(in crate::store) async fn execute(&self, commands: &[Command]) -> Result<Used, StoreError> {
+        let class = if commands.iter().all(|c| c.class == Class::Read) { Class::Read } else { Class::Write };
+        self.0.breaker.admit(class)?;
+        let until = Instant::now() + self.0.settings.deadline;
+        let mut result = self.0.attempt(commands, until).await;
+        if class == Class::Read
+            && matches!(&result, Err(error) if error.kind() == StoreErrorKind::Disconnected)
+        {
+            result = self.0.attempt(commands, until).await;
+        }
+        self.note(class, &result);
+        result
+    }
+
+    fn note(&self, class: Class, result: &Result<Used, StoreError>) {
+        let answered = |used: &Used| {
+            used.replies.iter().find_map(|r| r.as_ref().err().filter(|e| is_failure(class, e)).cloned())
+        };
+        let failure = match result {
+            Ok(used) => answered(used),
+            Err(error) => Some(error.clone()).filter(|error| is_failure(class, error)),
+        };
+        match failure {
+            None => self.0.breaker.succeeded(class),
+            Some(_) => {
+                self.0.breaker.failed(class);
+                monitor::start(&self.0);
+            }
+        }
+    }
+
+    /// A reply did not belong to its request: nobody may trust this connection again.
+    pub(in crate::store) fn desynchronised(&self, used: &Used) {
+        self.0.desyncs.fetch_add(1, Ordering::Relaxed);
+        self.0.abandon(&used.link);
+        tracing::error!("a redis reply did not belong to its request; the connection was dropped");
+        crate::metric::count("tower_keep_store_desync_total", "none");
+    }
+
+    /// How often a reply did not belong to its request.
+    pub(in crate::store) fn desyncs(&self) -> u64 {
+        self.0.desyncs.load(Ordering::Relaxed)
+    }
+
+    pub(in crate::store) fn counts(&self) -> PoolCounts {
+        self.0.checkout.counts()
+    }
+
+    pub(in crate::store) fn status(&self) -> StoreStatus {
+        self.0.breaker.status()
+    }
+
+    /// The time that a `TIME` takes, the check-out included, past the breaker.
+    pub(in crate::store) async fn latency(&self) -> Result<Duration, StoreError> {
+        let begun = Instant::now();
+        self.0.ask_time(begun + self.0.settings.deadline).await?;
+        Ok(begun.elapsed())
+    }
+
+    /// The server's clock as last seen, in milliseconds since the Unix epoch: application servers' clocks may differ by hours.
+    pub(in crate::store) fn now_ms(&self) -> u64 {
+        Clock::system().now_ms().saturating_add_signed(self.0.ahead_ms.load(Ordering::Relaxed))
+    }
+
+    /// Takes note of the server's time in a reply.
+    pub(in crate::store) fn observe(&self, now_ms: u64) {
+        self.0.observe(now_ms);
+    }
+}
+
+impl Inner {
+    pub(super) async fn attempt(&self, commands: &[Command], until: Instant) -> Result<Used, StoreError> {
+        let mut link = timeout_at(until, self.checkout.link()).await??;
+        let result = match timeout_at(until, send(&mut link, commands)).await {
+            Ok(result) => result,
+            Err(elapsed) => Err(elapsed.into()),
+        };
+        match result {
+            Ok(replies) => {
+                if replies.iter().any(|r| r.as_ref().is_err_and(|error| ends_connection(error.kind()))) {
+                    self.abandon(&link);
+                }
+                Ok(Used { replies, link })
+            }
+            Err(error) => {
+                if ends_connection(error.kind()) {
+                    self.abandon(&link);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Asks for the server's time: shows that it answers reads, and how far our clock is off.
+    pub(super) async fn ask_time(&self, until: Instant) -> Result<(), StoreError> {
+        let mut link = timeout_at(until, self.checkout.link()).await??;
+        let time = redis::cmd("TIME");
+        let result = match timeout_at(until, link.one(&time)).await {
+            Ok(Ok(redis::Value::ServerError(error))) => Err(classify(&error.into())),
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) => Err(classify(&error)),
+            Err(elapsed) => Err(elapsed.into()),
+        };
+        let seconds =
+            result.and_then(|value| redis::from_redis_value::<(u64, u64)>(value).map_err(|_| desync()));
+        match seconds {
+            Ok((seconds, micros)) => {
+                self.observe(seconds.saturating_mul(1000).saturating_add(micros / 1000));
+                Ok(())
+            }
+            Err(error) => {
+                if ends_connection(error.kind()) {
+                    self.abandon(&link);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn observe(&self, now_ms: u64) {
+        let signed = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX);
+        let ahead = signed(now_ms).saturating_sub(signed(Clock::system().now_ms()));
+        self.ahead_ms.store(ahead, Ordering::Relaxed);
+    }
+
+    fn abandon(&self, link: &Link) {
+        link.mark_broken();
+        self.checkout.suspect();
+    }
+}
+
+impl std::fmt::Debug for Redis {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Redis")
+            .field("settings", &self.0.settings)
+            .field("status", &self.status())
+            .finish_non_exhaustive()
+    }
+}

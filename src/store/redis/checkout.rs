@@ -1,0 +1,149 @@
+//! Check out, clone the shared connection, give the slot back at once: concurrent requests share pipelines.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
+
+use bb8::QueueStrategy;
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use super::backend::Settings;
+use super::foreign::ForeignPool;
+use super::link::Link;
+use super::manager::{Connector, Failures, Manager};
+use super::target::Target;
+use crate::store::error::{ConfigError, StoreError, StoreErrorKind};
+use crate::store::health::PoolCounts;
+
+/// The pool and the queue in front of it. bb8 wakes waiters in no order, and under pressure some never get their turn; the
+/// semaphore is first come, first served, and the number of those who wait is bounded.
+pub(super) struct Checkout {
+    source: Source,
+    gate: Semaphore,
+    waiting: AtomicUsize,
+    max_waiting: usize,
+}
+
+enum Source {
+    Own { pool: bb8::Pool<Manager>, failures: Arc<Failures>, runtime: Handle },
+    Foreign(Arc<dyn ForeignPool>),
+}
+
+impl Checkout {
+    pub(super) fn own(target: Target, settings: &Settings, runtime: Handle) -> Result<Self, ConfigError> {
+        let connector = Connector {
+            target,
+            timeout: settings.connect_timeout,
+            #[cfg(feature = "tls")]
+            tls: super::tls::TlsConnector::new(&settings.tls)?,
+        };
+        let manager = Manager::new(connector, runtime.clone());
+        let failures = manager.failures();
+        let _inside = runtime.enter(); // the pool's own tasks live on the same runtime as its connections
+        let pool = bb8::Pool::builder()
+            .max_size(settings.pool_size)
+            .queue_strategy(QueueStrategy::Lifo)
+            .test_on_check_out(false)
+            .retry_connection(false)
+            .connection_timeout(settings.deadline)
+            .build_unchecked(manager);
+        Ok(Self::with(Source::Own { pool, failures, runtime: runtime.clone() }, settings, settings.pool_size))
+    }
+
+    pub(super) fn foreign(pool: Arc<dyn ForeignPool>, settings: &Settings) -> Self {
+        let size = pool.max_size();
+        Self::with(Source::Foreign(pool), settings, size)
+    }
+
+    fn with(source: Source, settings: &Settings, size: u32) -> Self {
+        let gate = Semaphore::new(usize::try_from(size).unwrap_or(1).clamp(1, Semaphore::MAX_PERMITS));
+        Self { source, gate, waiting: AtomicUsize::new(0), max_waiting: settings.max_waiting }
+    }
+
+    /// A clone of a connection that is not known to be broken. The caller bounds the time.
+    pub(super) async fn link(&self) -> Result<Link, StoreError> {
+        let _turn = self.turn().await?;
+        match &self.source {
+            Source::Foreign(pool) => pool.link().await.map(Link::foreign),
+            Source::Own { pool, failures, runtime } => loop {
+                let link = own_link(pool, failures, runtime).await?;
+                if !link.is_broken() {
+                    return Ok(link);
+                }
+            },
+        }
+    }
+
+    /// Tells a pool that is not ours that its connections may be bad; ours looks at the link itself.
+    pub(super) fn suspect(&self) {
+        if let Source::Foreign(pool) = &self.source {
+            pool.suspect();
+        }
+    }
+
+    pub(super) fn counts(&self) -> PoolCounts {
+        let state = match &self.source {
+            Source::Own { pool, .. } => pool.state(),
+            Source::Foreign(pool) => pool.state(),
+        };
+        PoolCounts {
+            connections: state.connections,
+            idle: state.idle_connections,
+            waiting: self.waiting.load(Ordering::Relaxed),
+        }
+    }
+
+    async fn turn(&self) -> Result<SemaphorePermit<'_>, StoreError> {
+        if let Ok(turn) = self.gate.try_acquire() {
+            return Ok(turn);
+        }
+        let waiter = Waiter::enter(&self.waiting, self.max_waiting)?;
+        let turn = self.gate.acquire().await.map_err(|_| StoreErrorKind::Unavailable.into());
+        drop(waiter);
+        turn
+    }
+}
+
+/// bb8 spawns tasks and sets timers while it is polled, so it is polled inside the runtime of the connections: a stopped
+/// worker's runtime would take them along and leave the pool waiting for ever.
+async fn own_link(
+    pool: &bb8::Pool<Manager>,
+    failures: &Failures,
+    runtime: &Handle,
+) -> Result<Link, StoreError> {
+    let mut failed = pin!(failures.notified());
+    let mut get = pin!(pool.get());
+    poll_fn(|cx| {
+        let _inside = runtime.enter();
+        if let Poll::Ready(result) = get.as_mut().poll(cx) {
+            return Poll::Ready(match result {
+                Ok(slot) => Ok(slot.clone()),
+                Err(bb8::RunError::User(error)) => Err(error),
+                Err(bb8::RunError::TimedOut) => Err(StoreErrorKind::Timeout.into()),
+            });
+        }
+        failed.as_mut().poll(cx).map(|()| Err(failures.last()))
+    })
+    .await
+}
+
+struct Waiter<'a>(&'a AtomicUsize);
+
+impl<'a> Waiter<'a> {
+    fn enter(waiting: &'a AtomicUsize, most: usize) -> Result<Self, StoreError> {
+        if waiting.fetch_add(1, Ordering::Relaxed) >= most {
+            waiting.fetch_sub(1, Ordering::Relaxed);
+            return Err(StoreErrorKind::Overloaded.into());
+        }
+        Ok(Self(waiting))
+    }
+}
+
+impl Drop for Waiter<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}

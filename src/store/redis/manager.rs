@@ -1,0 +1,92 @@
+//! Our `bb8::ManageConnection`: connects on a long-lived runtime, tells the truth about broken connections, never PINGs.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+
+use super::connect::connect;
+use super::link::Link;
+use super::target::Target;
+use crate::store::error::{StoreError, StoreErrorKind};
+
+/// What is needed to open a connection.
+#[derive(Debug)]
+pub(super) struct Connector {
+    pub(super) target: Target,
+    pub(super) timeout: Duration,
+    #[cfg(feature = "tls")]
+    pub(super) tls: super::tls::TlsConnector,
+}
+
+/// Opens connections on `runtime`, whichever runtime asks: a connection's task must outlive the worker that first
+/// needed it. bb8 lets waiters wait out their time when a connect fails, so failures are told here.
+#[derive(Clone, Debug)]
+pub(super) struct Manager {
+    connector: Arc<Connector>,
+    runtime: Handle,
+    failures: Arc<Failures>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Failures {
+    notify: Notify,
+    last: Mutex<Option<StoreError>>,
+}
+
+impl Failures {
+    pub(super) fn notified(&self) -> tokio::sync::futures::Notified<'_> {
+        self.notify.notified()
+    }
+
+    pub(super) fn last(&self) -> StoreError {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.clone().unwrap_or(StoreErrorKind::Refused.into())
+    }
+
+    fn tell(&self, error: &StoreError) {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
+        self.notify.notify_waiters();
+    }
+}
+
+impl Manager {
+    pub(super) fn new(connector: Connector, runtime: Handle) -> Self {
+        Self { connector: Arc::new(connector), runtime, failures: Arc::default() }
+    }
+
+    pub(super) fn failures(&self) -> Arc<Failures> {
+        Arc::clone(&self.failures)
+    }
+}
+
+impl bb8::ManageConnection for Manager {
+    type Connection = Link;
+    type Error = StoreError;
+
+    async fn connect(&self) -> Result<Link, StoreError> {
+        let connector = Arc::clone(&self.connector);
+        let task = self
+            .runtime
+            .spawn(async move { tokio::time::timeout(connector.timeout, connect(&connector)).await });
+        let result = match task.await {
+            Ok(Ok(result)) => result,
+            Ok(Err(elapsed)) => Err(elapsed.into()),
+            Err(ended) => Err(StoreError::with_source(StoreErrorKind::Unavailable, ended)),
+        };
+        if let Err(error) = &result {
+            self.failures.tell(error);
+        }
+        result
+    }
+
+    /// Not used: check-outs do not test, they look at the flag that the connection's own task and its users set.
+    async fn is_valid(&self, link: &mut Link) -> Result<(), StoreError> {
+        if link.is_broken() { Err(StoreErrorKind::Disconnected.into()) } else { Ok(()) }
+    }
+
+    fn has_broken(&self, link: &mut Link) -> bool {
+        link.is_broken()
+    }
+}

@@ -1,0 +1,27 @@
+//! The Redis backend: the only module that names `redis` and `bb8`.
+//!
+//! ```text
+//! execute: breaker -> check out (gate, pool) -> send (one command or one pipeline) -> recover NOSCRIPT -> classify
+//! ```
+
+mod backend;
+mod breaker;
+mod checkout;
+mod classify;
+mod connect;
+mod foreign;
+mod link;
+mod manager;
+mod monitor;
+mod script;
+mod send;
+mod target;
+#[cfg(feature = "tls")]
+mod tls;
+
+pub(super) use backend::{Redis, Settings};
+pub(super) use foreign::shared;
+pub use foreign::{ForeignConnection, ForeignPool};
+pub(super) use target::Target;
+#[cfg(feature = "tls")]
+pub use tls::TlsConfig;

@@ -1,0 +1,51 @@
+//! The Lua scripts: one file each, called by hash.
+
+use std::sync::LazyLock;
+
+use redis::Script;
+
+use crate::store::wire::ScriptId;
+
+const SOURCES: [&str; 3] = [
+    include_str!("scripts/session_commit.lua"),
+    include_str!("scripts/principal_add.lua"),
+    include_str!("scripts/principal_mark.lua"),
+];
+
+static HASHES: LazyLock<[String; 3]> =
+    LazyLock::new(|| SOURCES.map(|source| Script::new(source).get_hash().to_owned()));
+
+const fn index(id: ScriptId) -> usize {
+    match id {
+        ScriptId::SessionCommit => 0,
+        ScriptId::PrincipalAdd => 1,
+        ScriptId::PrincipalMark => 2,
+    }
+}
+
+pub(super) fn hash(id: ScriptId) -> &'static str {
+    &HASHES[index(id)]
+}
+
+pub(super) const fn source(id: ScriptId) -> &'static str {
+    SOURCES[index(id)]
+}
+
+pub(super) const fn sources() -> &'static [&'static str] {
+    &SOURCES
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_script_declares_what_it_is() {
+        for source in sources() {
+            for heading in ["-- KEYS[1]", "-- ARGV", "-- Returns", "-- Invariant"] {
+                assert!(source.contains(heading), "{heading} is missing in\n{source}");
+            }
+            assert!(!source.contains("KEYS[2]"), "one key, one slot");
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Where Redis is: a URL, taken apart once.
+
+use redis::{ConnectionAddr, IntoConnectionInfo, RedisConnectionInfo};
+
+use crate::store::error::ConfigError;
+
+/// How the server is reached.
+#[derive(Clone, Debug)]
+pub(super) enum Address {
+    Tcp {
+        host: String,
+        port: u16,
+    },
+    #[cfg(feature = "tls")]
+    Tls {
+        host: String,
+        port: u16,
+    },
+    #[cfg(unix)]
+    Unix(std::path::PathBuf),
+}
+
+/// An address and who signs in there. The connection info's own `Debug` hides the password.
+#[derive(Clone, Debug)]
+pub(in crate::store) struct Target {
+    pub(super) address: Address,
+    pub(super) login: RedisConnectionInfo,
+}
+
+impl Target {
+    /// Reads `redis://`, `rediss://`, `redis+unix://` (and the `valkey` spellings). The host is resolved anew on each connect.
+    pub(in crate::store) fn parse(url: &str) -> Result<Self, ConfigError> {
+        let (plain, tls) = match url.split_once("://") {
+            Some(("rediss" | "valkeys", rest)) => (format!("redis://{rest}"), true),
+            Some(_) => (url.to_owned(), false),
+            None => return Err(ConfigError::Url),
+        };
+        if plain.contains('#') {
+            return Err(ConfigError::Url); // `#insecure` would switch the checks of certificates off
+        }
+        let info = plain.as_str().into_connection_info().map_err(|_| ConfigError::Url)?;
+        let address = match (info.addr(), tls) {
+            (ConnectionAddr::Tcp(host, port), false) => Address::Tcp { host: host.clone(), port: *port },
+            #[cfg(feature = "tls")]
+            (ConnectionAddr::Tcp(host, port), true) => Address::Tls { host: host.clone(), port: *port },
+            #[cfg(not(feature = "tls"))]
+            (ConnectionAddr::Tcp(..), true) => return Err(ConfigError::TlsFeature),
+            #[cfg(unix)]
+            (ConnectionAddr::Unix(path), false) => Address::Unix(path.clone()),
+            _ => return Err(ConfigError::Url),
+        };
+        Ok(Self { address, login: info.redis_settings().clone() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_are_read_and_secrets_stay_hidden() {
+        let target = Target::parse("redis://user:hunter2@example.org:6380/3").unwrap();
+        assert!(matches!(&target.address, Address::Tcp { host, port: 6380 } if host == "example.org"));
+        assert_eq!(target.login.db(), 3);
+        assert!(!format!("{target:?}").contains("hunter2"));
+        assert!(Target::parse("redis://127.0.0.1").is_ok() && Target::parse("valkey://[::1]:1").is_ok());
+        #[cfg(unix)]
+        assert!(matches!(Target::parse("redis+unix:///run/redis.sock").unwrap().address, Address::Unix(_)));
+    }
+
+    #[test]
+    fn other_urls_are_refused() {
+        for url in ["", "redis", "http://localhost", "rediss://h#insecure", "redis://", "rediss+unix:///x"] {
+            assert!(Target::parse(url).is_err(), "{url}");
+        }
+    }
+}

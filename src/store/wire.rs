@@ -1,0 +1,141 @@
+//! The neutral form between operations and backends: commands go out, replies come back.
+//!
+//! These types are public so that [`Operation`](super::Operation) can name them, and unreachable from outside:
+//! operations are this crate's own.
+
+use std::borrow::Cow;
+
+use super::error::{StoreError, StoreErrorKind};
+use super::key::Key;
+
+/// Whether an operation changes anything. Reads may be sent again on a fresh connection; writes never.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    Read,
+    Write,
+}
+
+/// The scripts; their text lives with the Redis backend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ScriptId {
+    SessionCommit,
+    PrincipalAdd,
+    PrincipalMark,
+}
+
+/// What to do: a plain command or a script.
+#[derive(Clone, Copy, Debug)]
+pub enum Verb {
+    Plain(&'static str),
+    Script(ScriptId),
+}
+
+pub type Arg = Cow<'static, [u8]>;
+
+/// One command on one key.
+#[derive(Clone)]
+pub struct Command {
+    pub verb: Verb,
+    pub class: Class,
+    pub key: Key,
+    pub args: Vec<Arg>,
+}
+
+impl std::fmt::Debug for Command {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Command").field("verb", &self.verb).finish_non_exhaustive()
+    }
+}
+
+impl Command {
+    pub fn read(verb: &'static str, key: Key) -> Self {
+        Self { verb: Verb::Plain(verb), class: Class::Read, key, args: Vec::new() }
+    }
+
+    pub fn write(verb: &'static str, key: Key) -> Self {
+        Self { verb: Verb::Plain(verb), class: Class::Write, key, args: Vec::new() }
+    }
+
+    pub fn script(script: ScriptId, key: Key) -> Self {
+        Self { verb: Verb::Script(script), class: Class::Write, key, args: Vec::new() }
+    }
+
+    pub fn arg(mut self, arg: impl Into<Vec<u8>>) -> Self {
+        self.args.push(Cow::Owned(arg.into()));
+        self
+    }
+
+    pub fn word(mut self, arg: &'static str) -> Self {
+        self.args.push(Cow::Borrowed(arg.as_bytes()));
+        self
+    }
+
+    pub fn int(self, arg: impl Into<i128>) -> Self {
+        self.arg(arg.into().to_string())
+    }
+}
+
+/// One reply, as either backend gives it.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Reply {
+    Nil,
+    Int(i64),
+    Bytes(Vec<u8>),
+    Array(Vec<Reply>),
+}
+
+/// A reply of the wrong shape is not this request's reply.
+pub fn desync() -> StoreError {
+    StoreError::new(StoreErrorKind::Desync)
+}
+
+impl Reply {
+    pub fn int(self) -> Result<i64, StoreError> {
+        match self {
+            Self::Int(n) => Ok(n),
+            _ => Err(desync()),
+        }
+    }
+
+    pub fn text(self) -> Result<String, StoreError> {
+        match self {
+            Self::Bytes(bytes) => String::from_utf8(bytes).map_err(|_| desync()),
+            _ => Err(desync()),
+        }
+    }
+
+    pub fn bytes(self) -> Result<Vec<u8>, StoreError> {
+        match self {
+            Self::Bytes(bytes) => Ok(bytes),
+            _ => Err(desync()),
+        }
+    }
+
+    pub fn array(self) -> Result<Vec<Reply>, StoreError> {
+        match self {
+            Self::Array(items) => Ok(items),
+            _ => Err(desync()),
+        }
+    }
+
+    /// The items of a script's answer, after a check that it speaks about `key`: every script echoes its key.
+    pub fn echoed(self, key: &Key) -> Result<std::vec::IntoIter<Reply>, StoreError> {
+        let mut items = self.array()?.into_iter();
+        match items.next() {
+            Some(Self::Bytes(echo)) if echo == key.as_str().as_bytes() => Ok(items),
+            _ => Err(desync()),
+        }
+    }
+}
+
+impl std::fmt::Debug for Reply {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Reply(..)")
+    }
+}
+
+impl From<&str> for Reply {
+    fn from(text: &str) -> Self {
+        Self::Bytes(text.as_bytes().to_vec())
+    }
+}

@@ -1,0 +1,206 @@
+//! A `redis-server` of one test.
+
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use redis::{FromRedisValue, ToRedisArgs};
+
+/// A port that is free at this moment.
+///
+/// # Panics
+///
+/// When the loopback interface has none.
+#[must_use]
+pub fn free_port() -> u16 {
+    std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
+}
+
+/// Sends a signal to a process that a test started.
+///
+/// # Panics
+///
+/// When the signal cannot be sent.
+pub fn kill(signal: &str, pid: u32) {
+    let status = Command::new("kill").args([signal, &pid.to_string()]).status().unwrap();
+    assert!(status.success(), "kill {signal} failed");
+}
+
+/// A Redis server on a free loopback port and a unix socket, without persistence. Stopped when dropped.
+#[derive(Debug)]
+pub struct RedisServer {
+    child: Option<Child>,
+    dir: PathBuf,
+    port: u16,
+    args: Vec<String>,
+}
+
+impl RedisServer {
+    /// Starts a server and waits until it answers.
+    ///
+    /// # Panics
+    ///
+    /// When `redis-server` is not installed or does not start.
+    #[must_use]
+    pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// Starts a server with further arguments.
+    ///
+    /// # Panics
+    ///
+    /// When `redis-server` is not installed or does not start.
+    #[must_use]
+    pub fn start_with(args: &[&str]) -> Self {
+        let mut server = Self::reserve(args);
+        server.restart();
+        server
+    }
+
+    /// Chooses a port, and starts nothing yet.
+    ///
+    /// # Panics
+    ///
+    /// When no folder can be made.
+    #[must_use]
+    pub fn reserve(args: &[&str]) -> Self {
+        let port = free_port();
+        let dir = std::env::temp_dir().join(format!("keep-testing-{}-{port}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        Self { child: None, dir, port, args: args.iter().map(|&arg| arg.to_owned()).collect() }
+    }
+
+    /// Starts the server, empty, on the same port; ends the one that runs.
+    ///
+    /// # Panics
+    ///
+    /// When it does not start within 10 s.
+    pub fn restart(&mut self) {
+        self.stop();
+        let child = Command::new("redis-server")
+            .args([
+                "--port",
+                &self.port.to_string(),
+                "--bind",
+                "127.0.0.1",
+                "--save",
+                "",
+                "--appendonly",
+                "no",
+            ])
+            .args(["--enable-debug-command", "yes", "--enable-protected-configs", "yes", "--daemonize", "no"])
+            .args(["--unixsocket", "redis.sock", "--logfile", "redis.log"])
+            .args(&self.args)
+            .current_dir(&self.dir)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("redis-server is not installed; on Debian: apt-get install redis-server");
+        self.child = Some(child);
+        let begun = Instant::now();
+        while std::net::TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+            assert!(begun.elapsed() < Duration::from_secs(10), "redis-server did not start");
+            std::thread::yield_now();
+        }
+    }
+
+    /// Kills the server.
+    pub fn stop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// Freezes the server (`SIGSTOP`): sockets stay open, nothing is answered.
+    pub fn freeze(&self) {
+        kill("-STOP", self.pid());
+    }
+
+    /// Thaws it (`SIGCONT`).
+    pub fn thaw(&self) {
+        kill("-CONT", self.pid());
+    }
+
+    /// The server's process.
+    ///
+    /// # Panics
+    ///
+    /// When it does not run.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().unwrap().id()
+    }
+
+    /// Its TCP port.
+    #[must_use]
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Its URL.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// Its URL by unix socket.
+    #[must_use]
+    pub fn unix_url(&self) -> String {
+        format!("redis+unix://{}", self.dir.join("redis.sock").display())
+    }
+
+    /// The folder in which it runs.
+    #[must_use]
+    pub const fn dir(&self) -> &PathBuf {
+        &self.dir
+    }
+
+    /// An administrator's connection of its own.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be opened.
+    #[must_use]
+    pub fn admin(&self) -> redis::Connection {
+        redis::Client::open(self.url()).unwrap().get_connection().unwrap()
+    }
+
+    /// Runs one command as an administrator.
+    ///
+    /// # Panics
+    ///
+    /// When it fails.
+    pub fn cmd<T: FromRedisValue>(&self, name: &str, args: impl ToRedisArgs) -> T {
+        redis::cmd(name).arg(args).query(&mut self.admin()).unwrap()
+    }
+
+    /// How often each command was called since the last reset, without the administrator's own.
+    ///
+    /// # Panics
+    ///
+    /// When the server does not answer.
+    #[must_use]
+    pub fn calls(&self) -> std::collections::BTreeMap<String, u64> {
+        let info: String = self.cmd("INFO", "commandstats");
+        let own = ["info", "config|resetstat", "client|setinfo", "client|setname"];
+        let line = |line: &str| {
+            let (name, rest) = line.strip_prefix("cmdstat_")?.split_once(":calls=")?;
+            Some((name.to_owned(), rest.split(',').next()?.parse().ok()?))
+        };
+        info.lines().filter_map(line).filter(|(name, _)| !own.contains(&name.as_str())).collect()
+    }
+
+    /// Forgets the calls so far.
+    pub fn reset_calls(&self) {
+        let _: () = self.cmd("CONFIG", "RESETSTAT");
+    }
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        self.stop();
+        let _ = std::fs::remove_dir_all(&self.dir);
+    }
+}
