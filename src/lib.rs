@@ -21,4 +21,6 @@ pub mod clock;
 mod metric;
 pub mod session;
 pub mod store;
+#[cfg(feature = "test-util")]
+pub mod test_util;
 pub mod view;

@@ -46,7 +46,7 @@ else
   for _, name in ipairs({ 'generation', 'created', 'seen', 'renewed', 'authenticated', 'idle', 'deadline', 'grace_until' }) do
     s[name] = tonumber(s[name])
   end
-  local by_previous = presented == s.previous and (s.grace_until == 0 or now < s.grace_until)
+  local by_previous = s.previous ~= '-' and presented == s.previous and (s.grace_until == 0 or now < s.grace_until)
   if presented ~= '' and presented ~= s.secret and not by_previous then return answer('gone') end
 end
 
