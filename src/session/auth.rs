@@ -1,6 +1,6 @@
 //! Signing in and out, rotation, step-up and the CSRF token.
 
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -105,7 +105,8 @@ impl Session {
         if state.fields.contains_key(CSRF) {
             state.record(Change::Remove(CSRF.to_owned()));
         }
-        state.login = Some(PendingLogin { principal: login.principal, asked_us, lifetimes: login.lifetimes });
+        let (principal, lifetimes) = (login.principal, login.lifetimes);
+        state.login = Some(PendingLogin { principal, asked_us, asked: Instant::now(), lifetimes });
         Ok(handle)
     }
 

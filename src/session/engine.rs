@@ -1,7 +1,9 @@
 //! `Sessions`: the engine that layers, adapters and programs without a middleware call.
 
+use std::collections::VecDeque;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use tokio::sync::broadcast;
 
@@ -81,6 +83,28 @@ pub(super) struct Engine {
     pub(super) config: Config,
     /// Handles that this process revoked, for tasks that wait for it.
     pub(super) revoked: broadcast::Sender<Arc<str>>,
+    pub(super) revocations: Revocations,
+}
+
+/// The principals whose sessions this process revoked last. The store compares a sign-in's age with its own mark, which is
+/// exact to within a round trip; the order of two calls in one process is known exactly, and kept here for that long.
+#[derive(Default)]
+pub(super) struct Revocations(Mutex<VecDeque<(Arc<str>, Instant)>>);
+
+const MAX_REVOCATIONS: usize = 256;
+
+impl Revocations {
+    pub(super) fn note(&self, principal: &str) {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        last.truncate(MAX_REVOCATIONS - 1);
+        last.push_front((principal.into(), Instant::now()));
+    }
+
+    /// Whether the principal's sessions were revoked after `asked`.
+    pub(super) fn since(&self, principal: &str, asked: Instant) -> bool {
+        let last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        last.iter().take_while(|(_, at)| *at >= asked).any(|(name, _)| **name == *principal)
+    }
 }
 
 impl Sessions {
@@ -96,7 +120,8 @@ impl Sessions {
     }
 
     pub(super) fn assemble(store: Store, config: Config) -> Self {
-        Self(Arc::new(Engine { store, config, revoked: broadcast::channel(256).0 }))
+        let (revoked, revocations) = (broadcast::channel(256).0, Revocations::default());
+        Self(Arc::new(Engine { store, config, revoked, revocations }))
     }
 
     /// The session of a request, not loaded yet: reads the `Cookie` headers and nothing else. No round trip.

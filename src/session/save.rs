@@ -77,23 +77,48 @@ impl Shared {
         };
         engine.store.observe(now_ms);
         let indexed = indexed.transpose();
-        let refused = matches!(&indexed, Ok(Some(added)) if added.outcome == AddOutcome::Revoked);
-        let unindexed = plan.commit.as_ref().is_some_and(|c| c.login.is_some()) && indexed.is_err();
-        if (refused || unindexed)
-            && let Some(commit) = &plan.commit
-        {
-            // A session that the index does not list could not be revoked with the others.
-            let undone = engine.store.run(RemoveSession(engine.at(&commit.handle))).await;
-            self.state().end(engine);
-            undone?;
-            indexed?;
-            return Err(SessionError::Ended);
+        if let Some(login) = plan.commit.as_ref().and_then(|c| c.login.clone()) {
+            let written = matches!(outcome, CommitOutcome::Done(..));
+            let refused = matches!(&indexed, Ok(Some(added)) if added.outcome == AddOutcome::Revoked);
+            if !written {
+                self.leave_index(&plan).await;
+            } else if refused || indexed.is_err() || engine.revocations.since(&login.principal, login.asked) {
+                return self.undo_login(plan, indexed.map(drop)).await;
+            }
         }
         let result = self.state().settle(engine, plan, outcome, now_ms);
         if let Ok(Some(added)) = indexed {
             self.make_way(added).await;
         }
         result
+    }
+
+    /// All sessions were revoked after this sign-in was asked for, or it could not be indexed and therefore not be revoked
+    /// with the others: its session is removed. Nobody was told its secret.
+    async fn undo_login(&self, plan: Plan, indexed: Result<(), StoreError>) -> Result<Vec<i64>, SessionError> {
+        let engine = &*self.engine;
+        self.state().end(engine);
+        if let (Some(commit), Some(index)) = (plan.commit, plan.index) {
+            let leave = RemoveMember(index.at, vec![commit.handle.to_string()]);
+            let (removed, left) = engine.store.batch((RemoveSession(engine.at(&commit.handle)), leave)).await?;
+            indexed?;
+            removed?;
+            left?;
+        }
+        Err(SessionError::Ended)
+    }
+
+    /// The index took a session in whose sign-in was not written. A member without a session harms nobody, so a failure is
+    /// left to the next listing.
+    async fn leave_index(&self, plan: &Plan) {
+        if let (Some(commit), Some(index)) = (&plan.commit, &plan.index)
+            && !self.state().is_indexed(&index.at.principal)
+        {
+            let leave = RemoveMember(index.at.clone(), vec![commit.handle.to_string()]);
+            if let Err(error) = self.engine.store.run(leave).await {
+                tracing::debug!(%error, "a session that ended was left in the index");
+            }
+        }
     }
 
     /// Ends the sessions that are beyond the number allowed. They stay in the index until they are removed, so that the next
@@ -116,6 +141,11 @@ impl Shared {
 }
 
 impl State {
+    /// Whether the session as it was loaded stands in this principal's index rightly.
+    fn is_indexed(&self, principal: &str) -> bool {
+        self.current.as_ref().is_some_and(|current| current.meta.principal.as_deref() == Some(principal))
+    }
+
     fn plan(&mut self, engine: &Engine, add: Option<Change>) -> Result<Option<Plan>, SessionError> {
         let removal = self.removal.take();
         let now_ms = engine.store.now_ms();

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use super::engine::Engine;
 use super::error::SessionError;
@@ -75,8 +76,9 @@ pub(super) struct Current {
 #[derive(Clone)]
 pub(super) struct PendingLogin {
     pub(super) principal: String,
-    /// When it was asked for, by this process's clock.
+    /// When it was asked for, by the store's clock on this side and by this process's own.
     pub(super) asked_us: u64,
+    pub(super) asked: Instant,
     pub(super) lifetimes: Option<Lifetimes>,
 }
 

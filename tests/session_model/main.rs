@@ -1,0 +1,59 @@
+//! The life cycle of sessions against a simple model: random interleavings of requests, revocations and lost responses.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "tests fail by panicking")]
+
+mod model;
+mod run;
+
+use keep_testing::RedisServer;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use tower_keep::store::Store;
+
+use model::Step;
+
+fn step() -> impl Strategy<Value = Step> {
+    let slot = 0..4usize;
+    let name = prop_oneof![Just("a"), Just("b"), Just("n")];
+    let user = prop_oneof![Just("alice"), Just("bob")];
+    prop_oneof![
+        4 => (slot.clone(), 0..3usize).prop_map(|(slot, client)| Step::Begin { slot, client }),
+        4 => (slot.clone(), name.clone(), 0..3i64).prop_map(|(slot, name, value)| Step::Insert { slot, name, value }),
+        2 => (slot.clone(), name.clone()).prop_map(|(slot, name)| Step::Remove { slot, name }),
+        1 => slot.clone().prop_map(|slot| Step::Clear { slot }),
+        2 => (slot.clone(), name).prop_map(|(slot, name)| Step::Increment { slot, name }),
+        2 => (slot.clone(), user.clone()).prop_map(|(slot, user)| Step::Login { slot, user }),
+        1 => slot.clone().prop_map(|slot| Step::Logout { slot }),
+        1 => slot.clone().prop_map(|slot| Step::Rotate { slot }),
+        1 => slot.clone().prop_map(|slot| Step::Save { slot }),
+        4 => (slot, prop::bool::weighted(0.9)).prop_map(|(slot, delivered)| Step::Finish { slot, delivered }),
+        1 => (0..3usize).prop_map(|client| Step::Delete { client }),
+        1 => user.clone().prop_map(|user| Step::RevokeAll { user }),
+        1 => (user, 0..3usize).prop_map(|(user, client)| Step::RevokeOthers { user, client }),
+    ]
+}
+
+fn check(cases: u32, store: impl AsyncFn() -> Store) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let store = runtime.block_on(store());
+    let mut runner = TestRunner::new(Config { cases, failure_persistence: None, ..Config::default() });
+    let result = runner.run(&vec(step(), 1..60), |steps| {
+        runtime.block_on(run::run(&store, &steps));
+        Ok(())
+    });
+    if let Err(error) = result {
+        panic!("{error}");
+    }
+}
+
+#[test]
+fn the_embedded_store_behaves_like_the_model() {
+    check(2_000, async || Store::in_memory());
+}
+
+#[test]
+fn redis_behaves_like_the_model() {
+    let server = RedisServer::start();
+    check(400, async || Store::connect(&server.url()).unwrap());
+}
