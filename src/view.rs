@@ -25,7 +25,7 @@ pub trait RequestView {
 
 impl<B> RequestView for http::Request<B> {
     fn method(&self) -> &str {
-        http::Request::method(self).as_str()
+        self.method().as_str()
     }
 
     fn each_header(&self, name: &str, visit: &mut dyn FnMut(&[u8])) {

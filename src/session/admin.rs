@@ -9,10 +9,10 @@ use super::event::SessionEvent;
 use super::handle::{Session, system_time};
 use super::state::Shared;
 use super::token::SessionHandle;
-use crate::store::StoreErrorKind;
+use crate::store::{StoreError, StoreErrorKind};
 use crate::store::op::{
-    HasMember, ListMembers, LoadSession, Loaded, MarkRevoked, PeekSession, RemoveMember, RemoveSession,
-    SessionExists,
+    HasMember, ListMembers, LoadSession, Loaded, MarkRevoked, PeekSession, Peeked, RemoveMember,
+    RemoveSession, SessionExists,
 };
 
 /// How many sessions one round trip removes or reads.
@@ -36,6 +36,50 @@ pub struct SessionInfo {
     pub expires_at: SystemTime,
     /// The label given at sign-in.
     pub label: Option<String>,
+}
+
+impl SessionInfo {
+    fn new(handle: SessionHandle, peeked: Peeked) -> Self {
+        let Peeked { meta, label } = peeked;
+        Self {
+            handle,
+            created_at: system_time(meta.created_ms),
+            last_seen_at: system_time(meta.seen_ms),
+            authenticated_at: system_time(meta.authenticated_ms),
+            expires_at: system_time(meta.expires_ms()),
+            label,
+        }
+    }
+}
+
+/// Whether a member of a principal's index belongs there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Belongs {
+    /// The session is this principal's.
+    Yes,
+    /// It ended, or is another principal's; neither ever changes, so the member can go.
+    No,
+    /// Nobody has signed in yet; a sign-in under way may be this principal's.
+    Perhaps,
+}
+
+/// A key that holds a foreign value holds none of ours.
+pub(super) fn tolerate<T: Default>(result: Result<T, StoreError>) -> Result<T, StoreError> {
+    match result {
+        Err(error) if error.kind() == StoreErrorKind::WrongType => {
+            tracing::warn!("a key of this crate holds a foreign value; it is read as empty");
+            Ok(T::default())
+        }
+        other => other,
+    }
+}
+
+pub(super) fn belongs(peeked: Option<&Peeked>, principal: &str) -> Belongs {
+    match peeked.map(|peeked| peeked.meta.principal.as_deref()) {
+        Some(Some(found)) if found == principal => Belongs::Yes,
+        Some(None) => Belongs::Perhaps,
+        _ => Belongs::No,
+    }
 }
 
 impl Sessions {
@@ -74,24 +118,17 @@ impl Sessions {
     /// [`SessionError::Principal`], [`SessionError::Store`].
     pub async fn list(&self, principal: &str) -> Result<Vec<SessionInfo>, SessionError> {
         check_principal(principal)?;
-        let handles = self.0.store.run(ListMembers(self.0.principal_at(principal))).await?;
+        let handles = tolerate(self.0.store.run(ListMembers(self.0.principal_at(principal))).await)?;
         let (mut sessions, mut ended) = (Vec::new(), Vec::new());
         for chunk in handles.chunks(CHUNK) {
             let known: Vec<_> = chunk.iter().filter_map(|handle| SessionHandle::parse(handle)).collect();
             let peeks: Vec<_> = known.iter().map(|handle| PeekSession(self.0.at(handle))).collect();
             for (handle, peeked) in known.into_iter().zip(self.0.store.batch(peeks).await?) {
-                match peeked? {
-                    Some(peeked) if peeked.meta.principal.as_deref() == Some(principal) => {
-                        sessions.push(SessionInfo {
-                            handle,
-                            created_at: system_time(peeked.meta.created_ms),
-                            last_seen_at: system_time(peeked.meta.seen_ms),
-                            authenticated_at: system_time(peeked.meta.authenticated_ms),
-                            expires_at: system_time(peeked.meta.expires_ms()),
-                            label: peeked.label,
-                        })
-                    }
-                    _ => ended.push(handle.to_string()),
+                let peeked = tolerate(peeked)?;
+                match (belongs(peeked.as_ref(), principal), peeked) {
+                    (Belongs::Yes, Some(peeked)) => sessions.push(SessionInfo::new(handle, peeked)),
+                    (Belongs::No, _) => ended.push(handle.to_string()),
+                    _ => {}
                 }
             }
         }
@@ -122,13 +159,15 @@ impl Sessions {
     pub async fn revoke_of(&self, principal: &str, handle: &SessionHandle) -> Result<bool, SessionError> {
         check_principal(principal)?;
         let at = self.0.principal_at(principal);
-        if !self.0.store.run(HasMember(at.clone(), handle.shared())).await? {
+        let asked = (HasMember(at.clone(), handle.shared()), PeekSession(self.0.at(handle)));
+        let (member, peeked) = self.0.store.batch(asked).await?;
+        if !tolerate(member)? || belongs(tolerate(peeked)?.as_ref(), principal) != Belongs::Yes {
             return Ok(false);
         }
         let leave = RemoveMember(at, vec![handle.to_string()]);
         let (removed, left) = self.0.store.batch((RemoveSession(self.0.at(handle)), leave)).await?;
         let lived = removed?;
-        left?;
+        tolerate(left)?;
         if lived {
             self.0.tell(&SessionEvent::Revoked(handle.clone()));
         }
@@ -176,7 +215,7 @@ impl Sessions {
                     self.0.tell(&SessionEvent::Revoked(handle));
                 }
             }
-            left?;
+            tolerate(left)?;
         }
         Ok(ended)
     }

@@ -1,6 +1,6 @@
 //! The session of a request before anybody asked for it, and its end when the response is there.
 
-use std::sync::{Arc, MutexGuard};
+use std::sync::Arc;
 
 use super::engine::{FailurePolicy, Sessions};
 use super::error::SessionError;
@@ -8,7 +8,7 @@ use super::event::SessionEvent;
 use super::handle::Session;
 use super::state::{CookieOut, Phase, Shared, State};
 use super::token::{Token, same};
-use crate::store::op::{LoadSession, Loaded, Record};
+use crate::store::op::{Hash, LoadSession, Loaded, Meta};
 use crate::store::{StoreError, StoreErrorKind};
 
 /// A request's session that has not been loaded: it costs nothing until somebody [loads](Self::load) it.
@@ -54,64 +54,47 @@ impl LazySession {
     /// [`SessionError::Store`] when the store fails and the policy is [`FailurePolicy::Required`].
     pub async fn load_with(&self, policy: FailurePolicy) -> Result<Session, SessionError> {
         let _io = self.0.io.lock().await;
-        let candidates = {
-            let mut state = self.0.state();
-            state.required |= policy == FailurePolicy::Required;
-            match &state.phase {
-                Phase::Untouched => state.candidates.clone(),
-                Phase::Loaded => return Ok(Session(Arc::clone(&self.0))),
-                Phase::Degraded(error) if policy == FailurePolicy::Required => {
-                    return Err(error.clone().into());
-                }
-                Phase::Degraded(_) => return Ok(Session(Arc::clone(&self.0))),
-            }
-        };
-        let found = self.find(&candidates).await;
-        let mut state = self.0.state();
-        match found {
-            Ok(found) => {
-                state.phase = Phase::Loaded;
-                if let Some((record, token)) = found {
-                    state.adopt(record, Some(token.secret.hash()));
-                }
-            }
-            Err(error) => {
-                state.phase = Phase::Degraded(error.clone());
-                if policy == FailurePolicy::Required {
-                    return Err(error.into());
-                }
+        if let Some(loads) = self.prepare() {
+            let store = &self.0.engine.store;
+            match <[LoadSession; 1]>::try_from(loads) {
+                Ok([load]) => self.complete(Ok(vec![store.run(load).await])),
+                Err(loads) => self.complete(store.batch(loads).await),
             }
         }
-        drop(state);
-        Ok(Session(Arc::clone(&self.0)))
+        let mut state = self.0.state();
+        state.asked = true;
+        state.required |= policy == FailurePolicy::Required;
+        match &state.phase {
+            Phase::Degraded(error) if policy == FailurePolicy::Required => Err(error.clone().into()),
+            _ => Ok(Session(Arc::clone(&self.0))),
+        }
     }
 
-    async fn find(&self, candidates: &[Token]) -> Result<Option<(Box<Record>, Token)>, StoreError> {
-        let engine = &self.0.engine;
-        let answers = match candidates {
-            [] => return Ok(None),
-            [token] => vec![engine.store.run(LoadSession(engine.at(&token.handle))).await],
-            _ => {
-                let loads: Vec<_> =
-                    candidates.iter().map(|token| LoadSession(engine.at(&token.handle))).collect();
-                engine.store.batch(loads).await?
-            }
-        };
-        for (token, answer) in candidates.iter().zip(answers) {
-            match answer {
-                Ok(Loaded::Found(record)) if opens(&record, token, engine.store.now_ms()) => {
-                    return Ok(Some((record, token.clone())));
-                }
-                Ok(Loaded::Found(_)) => engine.tell(&SessionEvent::WrongSecret(token.handle.clone())),
-                Ok(Loaded::Missing) => engine.tell(&SessionEvent::Expired(token.handle.clone())),
-                Ok(Loaded::Corrupt) => engine.tell(&SessionEvent::Corrupt(token.handle.clone())),
-                Err(error) if error.kind() == StoreErrorKind::WrongType => {
-                    engine.tell(&SessionEvent::Corrupt(token.handle.clone()));
-                }
-                Err(error) => return Err(error),
-            }
+    /// The operations that load this session, to be sent in one batch with others and answered by
+    /// [`complete`](Self::complete). `None` when there is nothing to ask: no well-formed cookie, or loaded already.
+    #[must_use]
+    pub fn prepare(&self) -> Option<Vec<LoadSession>> {
+        let mut state = self.0.state();
+        if !matches!(state.phase, Phase::Unloaded) {
+            return None;
         }
-        Ok(None)
+        if state.candidates.is_empty() {
+            state.phase = Phase::Loaded;
+            return None;
+        }
+        Some(state.candidates.iter().map(|token| LoadSession(self.0.engine.at(&token.handle))).collect())
+    }
+
+    /// Takes the answers to what [`prepare`](Self::prepare) asked. The session counts as unused until somebody loads it.
+    pub fn complete(&self, answers: Result<Vec<Result<Loaded, StoreError>>, StoreError>) {
+        let now_ms = self.0.engine.store.now_ms();
+        let mut state = self.0.state();
+        state.phase = match answers.and_then(|answers| state.choose(answers, now_ms)) {
+            Ok(()) => Phase::Loaded,
+            Err(error) => Phase::Degraded(error),
+        };
+        drop(state);
+        self.0.tell_events();
     }
 
     /// Saves what the handler recorded, if anything, and tells what the response must carry. At most one round trip; none
@@ -120,10 +103,8 @@ impl LazySession {
     /// A save that comes after the session ended writes nothing and sends nothing.
     pub async fn finish(&self) -> Finish {
         let required = match &*self.0.state() {
-            State { phase: Phase::Loaded, required, .. } => *required,
-            State { phase, .. } => {
-                return Finish { accessed: !matches!(phase, Phase::Untouched), ..Finish::default() };
-            }
+            State { asked: true, phase: Phase::Loaded, required, .. } => *required,
+            State { asked, .. } => return Finish { accessed: *asked, ..Finish::default() },
         };
         let failure = match self.0.save().await {
             Ok(()) | Err(SessionError::Ended) => None,
@@ -139,7 +120,7 @@ impl LazySession {
     /// Whether nobody has asked for this session: then [`finish`](Self::finish) has nothing to do.
     #[must_use]
     pub fn is_untouched(&self) -> bool {
-        matches!(self.state().phase, Phase::Untouched)
+        !self.0.state().asked
     }
 
     /// The name of the cookie that carries this session.
@@ -147,21 +128,40 @@ impl LazySession {
     pub fn cookie_name(&self) -> &str {
         self.0.engine.config.cookie.name()
     }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.state()
-    }
 }
 
 /// The presented secret is the current one, or the one before the last renewal while that counts.
-fn opens(record: &Record, token: &Token, now_ms: u64) -> bool {
-    let (meta, presented) = (&record.meta, token.secret.hash());
+fn opens(meta: &Meta, presented: &Hash, now_ms: u64) -> bool {
     let graced = meta.grace_until_ms == 0 || now_ms < meta.grace_until_ms;
-    same(&presented, &meta.secret)
-        || meta.previous.as_ref().is_some_and(|previous| graced && same(&presented, previous))
+    same(presented, &meta.secret)
+        || meta.previous.as_ref().is_some_and(|previous| graced && same(presented, previous))
 }
 
 impl State {
+    /// Adopts the first session that its cookie opens.
+    fn choose(&mut self, answers: Vec<Result<Loaded, StoreError>>, now_ms: u64) -> Result<(), StoreError> {
+        for (i, answer) in answers.into_iter().enumerate() {
+            let Some(token) = self.candidates.get(i) else { break };
+            let handle = || token.handle.clone();
+            let event = match answer {
+                Ok(Loaded::Found(record)) => {
+                    let presented = token.secret.hash();
+                    if opens(&record.meta, &presented, now_ms) {
+                        self.adopt(*record, Some(presented));
+                        return Ok(());
+                    }
+                    SessionEvent::WrongSecret(handle())
+                }
+                Ok(Loaded::Missing) => SessionEvent::Expired(handle()),
+                Ok(Loaded::Corrupt) => SessionEvent::Corrupt(handle()),
+                Err(error) if error.kind() == StoreErrorKind::WrongType => SessionEvent::Corrupt(handle()),
+                Err(error) => return Err(error),
+            };
+            self.events.push(event);
+        }
+        Ok(())
+    }
+
     /// The cookie to be sent, once.
     pub(super) fn take_cookie(&mut self, config: &super::engine::Config) -> Option<String> {
         match std::mem::take(&mut self.cookie) {

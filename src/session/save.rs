@@ -1,5 +1,6 @@
 //! Saving: one round trip that removes, writes and indexes, and what its answers mean.
 
+use super::admin::{Belongs, belongs, tolerate};
 use super::engine::{CookieLifetime, Engine};
 use super::error::SessionError;
 use super::event::SessionEvent;
@@ -9,7 +10,7 @@ use super::token::{Secret, SessionHandle, Token};
 use crate::clock::millis;
 use crate::store::op::{
     AddMember, AddOutcome, Added, Change, Commit, CommitOutcome, CommitSession, Committed, Expected, Meta,
-    RemoveMember, RemoveSession, Rotation,
+    PeekSession, RemoveMember, RemoveSession, Rotation,
 };
 use crate::store::{StoreError, StoreErrorKind};
 
@@ -33,7 +34,9 @@ impl Shared {
     /// Writes what was recorded, if anything.
     pub(super) async fn save(&self) -> Result<(), SessionError> {
         let _io = self.io.lock().await;
-        self.save_locked(None).await.map(drop)
+        let saved = self.save_locked(None).await.map(drop);
+        self.tell_events();
+        saved
     }
 
     /// Writes what was recorded and adds to an entry, which gives the sum.
@@ -42,8 +45,9 @@ impl Shared {
         if self.state().has_changed(name) {
             self.save_locked(None).await?;
         }
-        let sums = self.save_locked(Some(Change::Add(name.to_owned(), by))).await?;
-        sums.last().copied().ok_or_else(|| StoreError::new(StoreErrorKind::Desync).into())
+        let sums = self.save_locked(Some(Change::Add(name.to_owned(), by))).await;
+        self.tell_events();
+        sums?.last().copied().ok_or_else(|| StoreError::new(StoreErrorKind::Desync).into())
     }
 
     async fn save_locked(&self, add: Option<Change>) -> Result<Vec<i64>, SessionError> {
@@ -62,13 +66,14 @@ impl Shared {
         };
         let (removed, committed, indexed) = answers;
         if let Some((removed, left)) = removed
-            && let Err(error) = removed.map(drop).and(left.unwrap_or(Ok(0)).map(drop))
+            && let Err(error) = removed.map(drop).and(tolerate(left.unwrap_or(Ok(0))).map(drop))
         {
             return self.state().restore(plan, error);
         }
         if let Some(removal) = &plan.removal {
-            self.state().cookie = CookieOut::Remove;
-            engine.tell(&SessionEvent::Revoked(removal.handle.clone()));
+            let mut state = self.state();
+            state.cookie = CookieOut::Remove;
+            state.events.push(SessionEvent::Revoked(removal.handle.clone()));
         }
         let Some(committed) = committed else { return Ok(Vec::new()) };
         let Committed { now_ms, outcome } = match committed {
@@ -95,12 +100,17 @@ impl Shared {
 
     /// All sessions were revoked after this sign-in was asked for, or it could not be indexed and therefore not be revoked
     /// with the others: its session is removed. Nobody was told its secret.
-    async fn undo_login(&self, plan: Plan, indexed: Result<(), StoreError>) -> Result<Vec<i64>, SessionError> {
+    async fn undo_login(
+        &self,
+        plan: Plan,
+        indexed: Result<(), StoreError>,
+    ) -> Result<Vec<i64>, SessionError> {
         let engine = &*self.engine;
-        self.state().end(engine);
+        self.state().end();
         if let (Some(commit), Some(index)) = (plan.commit, plan.index) {
             let leave = RemoveMember(index.at, vec![commit.handle.to_string()]);
-            let (removed, left) = engine.store.batch((RemoveSession(engine.at(&commit.handle)), leave)).await?;
+            let (removed, left) =
+                engine.store.batch((RemoveSession(engine.at(&commit.handle)), leave)).await?;
             indexed?;
             removed?;
             left?;
@@ -108,16 +118,21 @@ impl Shared {
         Err(SessionError::Ended)
     }
 
-    /// The index took a session in whose sign-in was not written. A member without a session harms nobody, so a failure is
-    /// left to the next listing.
+    /// The index took a session in whose sign-in was not written. Its member goes unless the session is this principal's all
+    /// the same, by a parallel sign-in: a session's principal is set once, so what is read here stays true. A failure harms
+    /// nobody and is left to the next listing.
     async fn leave_index(&self, plan: &Plan) {
-        if let (Some(commit), Some(index)) = (&plan.commit, &plan.index)
-            && !self.state().is_indexed(&index.at.principal)
-        {
-            let leave = RemoveMember(index.at.clone(), vec![commit.handle.to_string()]);
-            if let Err(error) = self.engine.store.run(leave).await {
-                tracing::debug!(%error, "a session that ended was left in the index");
+        let (Some(commit), Some(index)) = (&plan.commit, &plan.index) else { return };
+        let engine = &*self.engine;
+        let left = async {
+            let peeked = tolerate(engine.store.run(PeekSession(engine.at(&commit.handle))).await)?;
+            if belongs(peeked.as_ref(), &index.at.principal) == Belongs::No {
+                engine.store.run(RemoveMember(index.at.clone(), vec![commit.handle.to_string()])).await?;
             }
+            Ok::<_, StoreError>(())
+        };
+        if let Err(error) = left.await {
+            tracing::debug!(%error, "a session that ended was left in the index");
         }
     }
 
@@ -141,11 +156,6 @@ impl Shared {
 }
 
 impl State {
-    /// Whether the session as it was loaded stands in this principal's index rightly.
-    fn is_indexed(&self, principal: &str) -> bool {
-        self.current.as_ref().is_some_and(|current| current.meta.principal.as_deref() == Some(principal))
-    }
-
     fn plan(&mut self, engine: &Engine, add: Option<Change>) -> Result<Option<Plan>, SessionError> {
         let removal = self.removal.take();
         let now_ms = engine.store.now_ms();
@@ -263,7 +273,7 @@ impl State {
         let (meta, sums) = match outcome {
             CommitOutcome::Done(meta, sums) => (meta, sums),
             CommitOutcome::Gone | CommitOutcome::Exists => {
-                self.end(engine);
+                self.end();
                 return if plan.housekeeping { Ok(Vec::new()) } else { Err(SessionError::Ended) };
             }
             CommitOutcome::TooMany => return Err(SessionError::TooManyEntries),
@@ -286,16 +296,16 @@ impl State {
         let PlannedCommit { handle, token, login, commit } = planned;
         let mut presented = self.current.as_ref().and_then(|current| current.presented.clone());
         if commit.expected == Expected::New {
-            engine.tell(&SessionEvent::Created(handle.clone()));
+            self.events.push(SessionEvent::Created(handle.clone()));
         } else if matches!(commit.rotation, Rotation::Swap(_)) {
-            engine.tell(&SessionEvent::Rotated(handle.clone()));
+            self.events.push(SessionEvent::Rotated(handle.clone()));
         }
         // A renewal that another request did first leaves its secret in place: that request sends the cookie.
         if let Some(token) = token
             && token.secret.hash() == meta.secret
         {
             if matches!(commit.rotation, Rotation::Renew(_)) {
-                engine.tell(&SessionEvent::Renewed(handle.clone()));
+                self.events.push(SessionEvent::Renewed(handle.clone()));
             }
             presented = Some(meta.secret.clone());
             let persistent = engine.config.cookie_lifetime == CookieLifetime::Persistent;
@@ -303,16 +313,16 @@ impl State {
             self.cookie = CookieOut::Set(token, persistent.then_some(remaining_s));
         }
         if let Some(login) = login {
-            engine.tell(&SessionEvent::LoggedIn { handle, principal: login.principal });
+            self.events.push(SessionEvent::LoggedIn { handle, principal: login.principal });
         }
         self.ended = false;
         self.current = Some(Current { meta, presented });
     }
 
     /// The session is gone: nothing is written any more, and no cookie is sent.
-    fn end(&mut self, engine: &Engine) {
+    fn end(&mut self) {
         if let Some(handle) = self.handle.clone() {
-            engine.tell(&SessionEvent::LateSave(handle));
+            self.events.push(SessionEvent::LateSave(handle));
         }
         self.forget();
         self.cookie = CookieOut::Nothing;

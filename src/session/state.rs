@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::engine::Engine;
 use super::error::SessionError;
+use super::event::SessionEvent;
 use super::lifecycle::Lifetimes;
 use super::token::{SessionHandle, Token};
 use crate::store::StoreError;
@@ -26,11 +27,19 @@ impl Shared {
 
     /// A session that was found outside of a request, or is to be made.
     pub(super) fn loaded(engine: Arc<Engine>, record: Option<Box<Record>>) -> Arc<Self> {
-        let mut state = State { phase: Phase::Loaded, required: true, ..State::default() };
+        let mut state = State { phase: Phase::Loaded, asked: true, required: true, ..State::default() };
         if let Some(record) = record {
-            state.adopt(record, None);
+            state.adopt(*record, None);
         }
         Arc::new(Self { engine, io: tokio::sync::Mutex::new(()), state: Mutex::new(state) })
+    }
+
+    /// Tells what happened, outside of the lock.
+    pub(super) fn tell_events(&self) {
+        let events = std::mem::take(&mut self.state().events);
+        for event in &events {
+            self.engine.tell(event);
+        }
     }
 
     /// Never held across an await. No code panics while it is held, so a poisoned lock is still sound.
@@ -47,9 +56,9 @@ impl fmt::Debug for Shared {
 
 #[derive(Default)]
 pub(super) enum Phase {
-    /// Nobody asked.
+    /// Not asked for from the store.
     #[default]
-    Untouched,
+    Unloaded,
     /// Loaded, perhaps anonymous.
     Loaded,
     /// The store failed.
@@ -93,6 +102,8 @@ pub(super) struct Removal {
 pub(super) struct State {
     pub(super) candidates: Vec<Token>,
     pub(super) phase: Phase,
+    /// Somebody wants the session.
+    pub(super) asked: bool,
     /// Some load asked for `FailurePolicy::Required`.
     pub(super) required: bool,
     pub(super) current: Option<Current>,
@@ -107,10 +118,12 @@ pub(super) struct State {
     pub(super) cookie: CookieOut,
     /// The session ended under our hands: nothing more can be written, unless somebody signs in anew.
     pub(super) ended: bool,
+    /// What happened, to be told when the state is no longer locked: the app's hook is foreign code.
+    pub(super) events: Vec<SessionEvent>,
 }
 
 impl State {
-    pub(super) fn adopt(&mut self, record: Box<Record>, presented: Option<Hash>) {
+    pub(super) fn adopt(&mut self, record: Record, presented: Option<Hash>) {
         self.handle = SessionHandle::parse(&record.meta.handle);
         self.fields = record.fields;
         self.current = Some(Current { meta: record.meta, presented });

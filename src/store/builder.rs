@@ -17,7 +17,6 @@ const MAX_WAIT: Duration = Duration::from_secs(60);
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct StoreBuilder {
-    prefix: KeyPrefix,
     settings: Settings,
     runtime: Option<Handle>,
 }
@@ -25,6 +24,7 @@ pub struct StoreBuilder {
 impl Default for StoreBuilder {
     fn default() -> Self {
         let settings = Settings {
+            prefix: KeyPrefix::default(),
             pool_size: 4,
             max_waiting: 1024,
             deadline: Duration::from_millis(250),
@@ -33,14 +33,14 @@ impl Default for StoreBuilder {
             #[cfg(feature = "tls")]
             tls: TlsConfig::new(),
         };
-        Self { prefix: KeyPrefix::default(), settings, runtime: None }
+        Self { settings, runtime: None }
     }
 }
 
 impl StoreBuilder {
     /// What all keys begin with. Default `keep`.
     pub fn prefix(mut self, prefix: KeyPrefix) -> Self {
-        self.prefix = prefix;
+        self.settings.prefix = prefix;
         self
     }
 
@@ -99,7 +99,8 @@ impl StoreBuilder {
     pub fn connect(self, url: &str) -> Result<Store, ConfigError> {
         let target = Target::parse(url)?;
         let runtime = self.checked()?;
-        Ok(Store::redis(Redis::new(target, self.settings, runtime)?, self.prefix))
+        let prefix = self.settings.prefix.clone();
+        Ok(Store::redis(Redis::new(target, self.settings, runtime)?, prefix))
     }
 
     /// A store on a pool that exists already: any [`bb8::Pool`] whose connections can be cloned and shared, such as
@@ -116,7 +117,8 @@ impl StoreBuilder {
     {
         let runtime = self.checked()?;
         let pool = super::redis::shared(pool, self.settings.connect_timeout);
-        Ok(Store::redis(Redis::from_pool(pool, self.settings, runtime), self.prefix))
+        let prefix = self.settings.prefix.clone();
+        Ok(Store::redis(Redis::from_pool(pool, self.settings, runtime), prefix))
     }
 
     fn checked(&self) -> Result<Handle, ConfigError> {

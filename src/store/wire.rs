@@ -81,7 +81,7 @@ pub enum Reply {
     Nil,
     Int(i64),
     Bytes(Vec<u8>),
-    Array(Vec<Reply>),
+    Array(Vec<Self>),
 }
 
 /// A reply of the wrong shape is not this request's reply.
@@ -111,7 +111,7 @@ impl Reply {
         }
     }
 
-    pub fn array(self) -> Result<Vec<Reply>, StoreError> {
+    pub fn array(self) -> Result<Vec<Self>, StoreError> {
         match self {
             Self::Array(items) => Ok(items),
             _ => Err(desync()),
@@ -119,7 +119,7 @@ impl Reply {
     }
 
     /// The items of a script's answer, after a check that it speaks about `key`: every script echoes its key.
-    pub fn echoed(self, key: &Key) -> Result<std::vec::IntoIter<Reply>, StoreError> {
+    pub fn echoed(self, key: &Key) -> Result<std::vec::IntoIter<Self>, StoreError> {
         let mut items = self.array()?.into_iter();
         match items.next() {
             Some(Self::Bytes(echo)) if echo == key.as_str().as_bytes() => Ok(items),

@@ -5,13 +5,15 @@ use std::sync::Arc;
 use super::{Case, is_done, set, unique};
 use crate::store::Store;
 use crate::store::op::{
-    AddMember, AddOutcome, CommitSession, ListMembers, LoadSession, Loaded, PrincipalAt, RemoveSession, SessionExists,
+    AddMember, AddOutcome, CommitSession, ListMembers, LoadSession, Loaded, PrincipalAt, RemoveSession,
+    SessionExists,
 };
 
 pub(super) async fn accept(store: &Store) {
     let (living, dead) = (Case::created(store).await, Case::new(store));
     let index = PrincipalAt { namespace: Arc::from("session"), principal: unique().into() };
-    let add = AddMember { at: index.clone(), handle: "h".into(), ttl_ms: 60_000, login_age_us: Some(0), most: 9 };
+    let add =
+        AddMember { at: index.clone(), handle: "h".into(), ttl_ms: 60_000, login_age_us: Some(0), most: 9 };
     let change = CommitSession(living.at.clone(), living.update(&[set("a", "1")]));
     let late = CommitSession(dead.at.clone(), dead.update(&[set("a", "1")]));
     let loads = vec![LoadSession(living.at.clone()), LoadSession(dead.at.clone())];

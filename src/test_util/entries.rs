@@ -25,7 +25,8 @@ async fn changes_apply_in_order(store: &Store) {
 
 async fn additions_are_exact(store: &Store) {
     let case = Case::created(store).await;
-    let CommitOutcome::Done(_, sums) = case.change(&[add("n", 5), add("n", -7), set("s", "\"x\"")]).await else {
+    let CommitOutcome::Done(_, sums) = case.change(&[add("n", 5), add("n", -7), set("s", "\"x\"")]).await
+    else {
         panic!("an addition to a missing entry counts from zero");
     };
     assert_eq!(sums, [5, -2]);
@@ -36,7 +37,9 @@ async fn additions_are_exact(store: &Store) {
         assert_eq!(case.field("u").await, None, "nothing of a refused commit is written");
     }
     assert!(is_done(&case.change(&[set("t", "9007199254740990")]).await));
-    assert!(matches!(case.change(&[add("t", 1)]).await, CommitOutcome::Done(_, sums) if sums == [9_007_199_254_740_991]));
+    assert!(
+        matches!(case.change(&[add("t", 1)]).await, CommitOutcome::Done(_, sums) if sums == [9_007_199_254_740_991])
+    );
     assert_eq!(case.change(&[add("t", 1)]).await, CommitOutcome::NotAnInteger);
 }
 
@@ -73,7 +76,9 @@ async fn parallel_changes_all_win(store: &Store) {
         let (first, second) = (case.update(&[set(&a, "1")]), case.update(&[set(&b, "1")]));
         let pair = [first, second].map(|commit| crate::store::op::CommitSession(case.at.clone(), commit));
         let answers = store.batch(Vec::from(pair)).await.expect("serves");
-        assert!(answers.iter().all(|answer| answer.as_ref().is_ok_and(|committed| is_done(&committed.outcome))));
+        assert!(
+            answers.iter().all(|answer| answer.as_ref().is_ok_and(|committed| is_done(&committed.outcome)))
+        );
     }
     assert!(commits.iter().all(is_done));
     assert_eq!(case.field("n").await.as_deref(), Some("16"));

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use super::unique;
 use crate::store::Store;
-use crate::store::op::{AddMember, AddOutcome, Added, HasMember, ListMembers, MarkRevoked, PrincipalAt, RemoveMember};
+use crate::store::op::{
+    AddMember, AddOutcome, Added, HasMember, ListMembers, MarkRevoked, PrincipalAt, RemoveMember,
+};
 
 pub(super) async fn accept(store: &Store, advance: &impl AsyncFn(Duration)) {
     members_come_and_go(store).await;
@@ -75,7 +77,11 @@ async fn those_beyond_the_number_are_named(store: &Store) {
     assert!(index.login("b", 20_000).await.give_way.is_empty(), "a session is not counted twice");
     assert_eq!(index.login("d", 40_000).await.give_way, ["a"]);
     assert!(index.has("a").await, "it stays until its session has been removed");
-    assert_eq!(index.login("e", 5_000).await.give_way, ["a", "b"], "what failed to be removed is named again");
+    assert_eq!(
+        index.login("e", 5_000).await.give_way,
+        ["a", "b"],
+        "what failed to be removed is named again"
+    );
     assert!(index.add("e", 5_000, None).await.give_way.is_empty(), "moving an expiry ends nobody");
 }
 

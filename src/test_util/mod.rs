@@ -29,7 +29,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::store::Store;
 use crate::store::op::{
-    Change, Commit, CommitOutcome, CommitSession, Expected, Hash, LoadSession, Loaded, Record, Rotation, SessionAt,
+    Change, Commit, CommitOutcome, CommitSession, Expected, Hash, LoadSession, Loaded, Record, Rotation,
+    SessionAt,
 };
 
 /// Runs the whole suite against a store, and panics where it does not hold.

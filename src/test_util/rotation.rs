@@ -27,7 +27,11 @@ fn meta(outcome: CommitOutcome) -> Meta {
 async fn only_a_known_secret_writes(store: &Store) {
     let case = Case::created(store).await;
     assert_eq!(case.commit(by(&case, "wrong")).await, CommitOutcome::Gone);
-    assert_eq!(case.commit(by(&case, "-")).await, CommitOutcome::Gone, "the mark for `no secret` opens nothing");
+    assert_eq!(
+        case.commit(by(&case, "-")).await,
+        CommitOutcome::Gone,
+        "the mark for `no secret` opens nothing"
+    );
     assert_eq!(case.field("a").await, None);
     let outside = Commit { presented: None, ..by(&case, "") };
     assert!(is_done(&case.commit(outside).await), "outside of requests the generation decides");
@@ -53,7 +57,10 @@ async fn a_swap_ends_the_old_secret(store: &Store) {
     assert_eq!((after.principal, after.authenticated_ms), (None, 0));
 }
 
-async fn a_renewal_keeps_the_old_secret_until_the_new_one_is_seen(store: &Store, advance: &impl AsyncFn(Duration)) {
+async fn a_renewal_keeps_the_old_secret_until_the_new_one_is_seen(
+    store: &Store,
+    advance: &impl AsyncFn(Duration),
+) {
     let case = Case::created(store).await;
     let renew = Commit { rotation: Rotation::Renew(hash("s1")), ..case.update(&[]) };
     let after = meta(case.commit(renew).await);

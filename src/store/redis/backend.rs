@@ -16,11 +16,14 @@ use super::{ForeignPool, Target, monitor};
 use crate::clock::Clock;
 use crate::store::error::{ConfigError, StoreError, StoreErrorKind};
 use crate::store::health::{PoolCounts, StoreStatus};
+use crate::store::key::KeyPrefix;
 use crate::store::wire::{Class, Command, Reply, desync};
 
 /// The numbers of a [`StoreBuilder`](crate::store::StoreBuilder), checked.
 #[derive(Clone, Debug)]
 pub(in crate::store) struct Settings {
+    /// Probes stay under it: an ACL may allow no other keys.
+    pub(in crate::store) prefix: KeyPrefix,
     pub(in crate::store) pool_size: u32,
     pub(in crate::store) max_waiting: usize,
     pub(in crate::store) deadline: Duration,
@@ -57,7 +60,7 @@ impl Redis {
         settings: Settings,
         runtime: Handle,
     ) -> Result<Self, ConfigError> {
-        let checkout = Checkout::own(target, &settings, runtime.clone())?;
+        let checkout = Checkout::own(target, &settings, &runtime)?;
         Ok(Self::start(checkout, settings, runtime))
     }
 

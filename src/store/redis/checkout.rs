@@ -33,7 +33,7 @@ enum Source {
 }
 
 impl Checkout {
-    pub(super) fn own(target: Target, settings: &Settings, runtime: Handle) -> Result<Self, ConfigError> {
+    pub(super) fn own(target: Target, settings: &Settings, runtime: &Handle) -> Result<Self, ConfigError> {
         let connector = Connector {
             target,
             timeout: settings.connect_timeout,

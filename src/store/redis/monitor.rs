@@ -10,7 +10,7 @@ use super::backend::Inner;
 use super::breaker::is_failure;
 use crate::store::error::StoreError;
 use crate::store::health::StoreStatus;
-use crate::store::key::{Key, KeyPrefix};
+use crate::store::key::Key;
 use crate::store::wire::{Class, Command};
 
 /// Starts probing unless that goes on already. It ends with the first probe that finds everything well, or with the store.
@@ -47,7 +47,7 @@ async fn probe(inner: &Inner) -> (Result<(), StoreError>, Result<(), StoreError>
     if reads.is_err() {
         return (reads.clone(), reads);
     }
-    let remove = Command::write("DEL", Key::new(&KeyPrefix::default(), "probe", "0"));
+    let remove = Command::write("DEL", Key::new(&inner.settings.prefix, "probe", "0"));
     let writes = inner.attempt(&[remove], until()).await.and_then(|used| used.replies.into_iter().collect());
     (reads, keep_failures(Class::Write, writes.map(|_: Vec<_>| ())))
 }

@@ -12,7 +12,11 @@ local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
 local reply = { key, math.floor(now / 1000) }
 
-redis.call('ZREMRANGEBYSCORE', key, '-inf', string.format('%.0f', now))
+local trimmed = redis.pcall('ZREMRANGEBYSCORE', key, '-inf', string.format('%.0f', now))
+if type(trimmed) == 'table' and trimmed.err then
+  if string.sub(trimmed.err, 1, 9) ~= 'WRONGTYPE' then return trimmed end
+  redis.call('DEL', key) -- a foreign value must not keep a principal out for ever
+end
 for _, handle in ipairs(redis.call('ZRANGE', key, 0, -1)) do
   if handle ~= '@revoked' then reply[#reply + 1] = handle end
 end

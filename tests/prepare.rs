@@ -1,0 +1,38 @@
+//! Engines prepare operations and complete from the replies, so that one batch serves several of them.
+
+#![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
+
+use http::Request;
+use keep_testing::{Monitor, RedisServer};
+use tower_keep::session::Sessions;
+use tower_keep::store::Store;
+use tower_keep::store::op::{ListMembers, PrincipalAt};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_prepared_session_is_loaded_without_a_round_trip_of_its_own() {
+    let server = RedisServer::start();
+    let sessions = Sessions::new(Store::connect(&server.url()).unwrap());
+    let session = sessions.start();
+    session.login("alice").unwrap();
+    session.save().await.unwrap();
+    let cookie = session.take_set_cookie().unwrap();
+    let request = Request::builder().header("cookie", cookie.split(';').next().unwrap()).body(()).unwrap();
+
+    let mut monitor = Monitor::start(&server).await;
+    let lazy = sessions.begin(&request);
+    let loads = lazy.prepare().unwrap();
+    let index = PrincipalAt { namespace: "session".into(), principal: "alice".into() };
+    let (answers, members) = sessions.store().batch((loads, ListMembers(index))).await.unwrap();
+    lazy.complete(Ok(answers));
+    assert_eq!(members.unwrap().len(), 1);
+    assert!(lazy.is_untouched(), "loaded ahead is not used");
+    assert!(lazy.finish().await.set_cookie.is_none());
+
+    let session = lazy.load().await.unwrap();
+    assert_eq!(session.principal().as_deref(), Some("alice"));
+    assert!(lazy.prepare().is_none(), "there is nothing left to ask");
+    let mut heard = monitor.heard(&server).await;
+    heard.retain(|line| !line.contains("\"TIME\"") && !line.contains(":probe:")); // the store's look at a new server
+    assert_eq!(heard.len(), 2, "{heard:?}");
+    assert!(heard[0].contains("HGETALL") && heard[1].contains("ZRANGE"), "{heard:?}");
+}
