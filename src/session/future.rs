@@ -61,15 +61,16 @@ where
             };
             let output = ready!(inner.poll(cx));
             match this.session {
-                // Nobody asked for the session: nothing to save, nothing to add.
-                Some(session) if session.is_untouched() => {
-                    return Poll::Ready(output.map(|response| response.map(KeepBody::inner)));
-                }
-                Some(session) => {
-                    let session = session.clone();
-                    *this.output = Some(output);
-                    *this.finishing = Some(Box::pin(async move { session.finish().await }));
-                }
+                Some(session) => match session.finish_now() {
+                    Some(finish) => {
+                        return Poll::Ready(output.map(|response| apply(response, finish, this.session.as_ref())));
+                    }
+                    None => {
+                        let session = session.clone();
+                        *this.output = Some(output);
+                        *this.finishing = Some(Box::pin(async move { session.finish().await }));
+                    }
+                },
                 None => return Poll::Ready(output.map(|response| response.map(KeepBody::inner))),
             }
         }

@@ -102,19 +102,42 @@ impl LazySession {
     ///
     /// A save that comes after the session ended writes nothing and sends nothing.
     pub async fn finish(&self) -> Finish {
-        let required = match &*self.0.state() {
-            State { asked: true, phase: Phase::Loaded, required, .. } => *required,
-            State { asked, .. } => return Finish { accessed: *asked, ..Finish::default() },
-        };
-        let failure = match self.0.save().await {
-            Ok(()) | Err(SessionError::Ended) => None,
-            Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "a session could not be saved");
-                Some(error).filter(|_| required)
-            }
-        };
-        let set_cookie = self.0.state().take_cookie(&self.0.engine.config).filter(|_| failure.is_none());
+        if let Some(finish) = self.finish_now() {
+            return finish;
+        }
+        let failure = self.0.save().await.err().filter(|error| !matches!(error, SessionError::Ended));
+        if let Some(error) = &failure {
+            self.log(error);
+        }
+        let mut state = self.0.state();
+        let failure = failure.filter(|_| state.required);
+        let set_cookie = state.take_cookie(&self.0.engine.config).filter(|_| failure.is_none());
         Finish { set_cookie, accessed: true, failure }
+    }
+
+    /// [`finish`](Self::finish) when there is nothing to save, without an await; `None` when there is.
+    #[must_use]
+    pub fn finish_now(&self) -> Option<Finish> {
+        let _io = self.0.io.try_lock().ok()?;
+        let mut state = self.0.state();
+        if !state.asked || matches!(state.phase, Phase::Degraded(_)) {
+            return Some(Finish { accessed: state.asked, ..Finish::default() });
+        }
+        if state.has_work(&self.0.engine) {
+            return None;
+        }
+        Some(Finish { set_cookie: state.take_cookie(&self.0.engine.config), accessed: true, failure: None })
+    }
+
+    /// An outage is logged once, by the store; what concerns this session alone is logged here.
+    fn log(&self, error: &SessionError) {
+        let outage = matches!(error, SessionError::Store(error) if error.is_outage());
+        crate::metric::count("tower_keep_session_save_failures_total", if outage { "outage" } else { "refused" });
+        if outage {
+            tracing::debug!("a session could not be saved: the store is unavailable");
+        } else {
+            tracing::warn!(error = error as &dyn std::error::Error, "a session could not be saved");
+        }
     }
 
     /// Whether nobody has asked for this session: then [`finish`](Self::finish) has nothing to do.
@@ -172,28 +195,32 @@ impl State {
     }
 }
 
-/// The sessions of a request, one for each session layer it passed, by namespace. Found in the request's extensions.
-#[derive(Clone, Debug, Default)]
-pub struct SessionSet(Vec<(Arc<str>, LazySession)>);
+/// The sessions of a request, one for each session layer it passed. Found in the request's extensions.
+#[derive(Clone, Debug)]
+pub struct SessionSet {
+    innermost: LazySession,
+    outer: Option<Arc<Self>>,
+}
 
 impl SessionSet {
-    /// The set with one more session; the innermost layer's comes first.
+    /// The set of a layer's session and those of the layers outside of it.
     #[must_use]
-    pub fn with(&self, namespace: &str, session: LazySession) -> Self {
-        let mut set = vec![(namespace.into(), session)];
-        set.extend(self.0.iter().filter(|(name, _)| **name != *namespace).cloned());
-        Self(set)
+    pub fn new(innermost: LazySession, outer: Option<Self>) -> Self {
+        Self { innermost, outer: outer.map(Arc::new) }
     }
 
     /// The session of the innermost layer.
     #[must_use]
-    pub fn innermost(&self) -> Option<&LazySession> {
-        self.0.first().map(|(_, session)| session)
+    pub const fn innermost(&self) -> &LazySession {
+        &self.innermost
     }
 
-    /// The session of the layer with this namespace.
+    /// The session of the innermost layer with this namespace.
     #[must_use]
     pub fn named(&self, namespace: &str) -> Option<&LazySession> {
-        self.0.iter().find(|(name, _)| **name == *namespace).map(|(_, session)| session)
+        if *self.innermost.0.engine.config.namespace == *namespace {
+            return Some(&self.innermost);
+        }
+        self.outer.as_ref()?.named(namespace)
     }
 }

@@ -8,8 +8,8 @@
 //!
 //! # type BoxError = Box<dyn std::error::Error + Send + Sync>;
 //! async fn visits(request: Request<String>) -> Result<Response<String>, BoxError> {
-//!     let set = request.extensions().get::<SessionSet>().cloned().unwrap_or_default();
-//!     let session = set.innermost().ok_or("no session layer")?.load().await?;
+//!     let set = request.extensions().get::<SessionSet>().cloned().ok_or("no session layer")?;
+//!     let session = set.innermost().load().await?;
 //!     Ok(Response::new(session.increment("visits", 1).await?.to_string()))
 //! }
 //!

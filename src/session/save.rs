@@ -156,20 +156,29 @@ impl Shared {
 }
 
 impl State {
+    /// Whether a save would send anything.
+    pub(super) fn has_work(&self, engine: &Engine) -> bool {
+        self.removal.is_some() || self.has_changes() || self.due(engine) != Due::Nothing
+    }
+
+    fn has_changes(&self) -> bool {
+        !self.changes.is_empty() || self.login.is_some() || self.rotate
+    }
+
+    fn due(&self, engine: &Engine) -> Due {
+        let renewal_ms = millis(engine.config.lifetimes.renewal);
+        self.current.as_ref().map_or(Due::Nothing, |current| {
+            due(&current.meta, current.presented.as_ref(), renewal_ms, engine.store.now_ms())
+        })
+    }
+
     fn plan(&mut self, engine: &Engine, add: Option<Change>) -> Result<Option<Plan>, SessionError> {
         let removal = self.removal.take();
-        let now_ms = engine.store.now_ms();
-        let due = self.current.as_ref().map_or(Due::Nothing, |current| {
-            due(&current.meta, current.presented.as_ref(), millis(engine.config.lifetimes.renewal), now_ms)
-        });
-        let writes = !self.changes.is_empty() || add.is_some() || self.login.is_some() || self.rotate;
+        let due = self.due(engine);
+        let writes = self.has_changes() || add.is_some();
         if !writes && due == Due::Nothing {
-            return Ok(removal.map(|removal| Plan {
-                removal: Some(removal),
-                commit: None,
-                index: None,
-                housekeeping: false,
-            }));
+            let removal = removal.map(Some);
+            return Ok(removal.map(|removal| Plan { removal, commit: None, index: None, housekeeping: false }));
         }
         let commit = self.plan_commit(engine, due, add)?;
         let index = self.plan_index(engine, &commit, due);

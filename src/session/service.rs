@@ -59,8 +59,8 @@ where
             return ResponseFuture::refused();
         }
         let session = self.sessions.begin(&request);
-        let outer = request.extensions().get::<SessionSet>().cloned().unwrap_or_default();
-        request.extensions_mut().insert(outer.with(self.sessions.namespace(), session.clone()));
+        let outer = request.extensions_mut().remove::<SessionSet>();
+        request.extensions_mut().insert(SessionSet::new(session.clone(), outer));
         // Called on the service that was polled ready; no clone is made, so none can be unready.
         ResponseFuture::new(self.inner.call(request), session)
     }

@@ -50,7 +50,7 @@ pub trait SessionName {
 }
 
 fn innermost(extensions: &Extensions) -> Result<LazySession, SessionRejection> {
-    let set = extensions.get::<SessionSet>().and_then(SessionSet::innermost);
+    let set = extensions.get::<SessionSet>().map(SessionSet::innermost);
     set.cloned().ok_or(SessionRejection::MissingLayer("session"))
 }
 
