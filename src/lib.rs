@@ -24,3 +24,12 @@ pub mod store;
 #[cfg(feature = "test-util")]
 pub mod test_util;
 pub mod view;
+
+/// The guides whose code needs the core alone are compiled as doc tests.
+#[cfg(doctest)]
+mod guides {
+    #[doc = include_str!("../docs/keys.md")]
+    mod keys {}
+    #[doc = include_str!("../docs/operations.md")]
+    mod operations {}
+}

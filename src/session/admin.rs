@@ -9,11 +9,11 @@ use super::event::SessionEvent;
 use super::handle::{Session, system_time};
 use super::state::Shared;
 use super::token::SessionHandle;
-use crate::store::{StoreError, StoreErrorKind};
 use crate::store::op::{
     HasMember, ListMembers, LoadSession, Loaded, MarkRevoked, PeekSession, Peeked, RemoveMember,
     RemoveSession, SessionExists,
 };
+use crate::store::{StoreError, StoreErrorKind};
 
 /// How many sessions one round trip removes or reads.
 const CHUNK: usize = 256;

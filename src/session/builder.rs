@@ -75,7 +75,8 @@ impl SessionsBuilder {
         self
     }
 
-    /// The largest number of entries in a session, 1 to 1,000. Default 64.
+    /// The largest number of entries in a session, 1 to 1,000, as the request that writes sees it: requests that write at once can
+    /// exceed it together, up to twice as many. Default 64.
     pub fn max_entries(mut self, entries: usize) -> Self {
         self.config.max_entries = entries;
         self

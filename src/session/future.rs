@@ -63,7 +63,9 @@ where
             match this.session {
                 Some(session) => match session.finish_now() {
                     Some(finish) => {
-                        return Poll::Ready(output.map(|response| apply(response, finish, this.session.as_ref())));
+                        return Poll::Ready(
+                            output.map(|response| apply(response, finish, this.session.as_ref())),
+                        );
                     }
                     None => {
                         let session = session.clone();

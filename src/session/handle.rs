@@ -165,6 +165,11 @@ impl Session {
     ///
     /// [`Ended`](SessionError::Ended) when the session was revoked meanwhile: nothing was written.
     /// [`Store`](SessionError::Store): nothing is lost, another save tries again; whether it was written is not known after a time-out.
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped save loses nothing that was recorded: the next save tries again. The same holds for
+    /// [`increment`](Self::increment), but for the addition itself, which may or may not have happened.
     pub async fn save(&self) -> Result<(), SessionError> {
         self.0.save().await
     }

@@ -132,7 +132,10 @@ impl LazySession {
     /// An outage is logged once, by the store; what concerns this session alone is logged here.
     fn log(&self, error: &SessionError) {
         let outage = matches!(error, SessionError::Store(error) if error.is_outage());
-        crate::metric::count("tower_keep_session_save_failures_total", if outage { "outage" } else { "refused" });
+        crate::metric::count(
+            "tower_keep_session_save_failures_total",
+            if outage { "outage" } else { "refused" },
+        );
         if outage {
             tracing::debug!("a session could not be saved: the store is unavailable");
         } else {

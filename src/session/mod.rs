@@ -75,6 +75,7 @@ mod layer;
 mod lazy;
 mod lifecycle;
 mod origin;
+mod plan;
 mod save;
 mod service;
 mod state;
