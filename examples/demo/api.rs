@@ -83,7 +83,11 @@ pub async fn put_entry(
     Ok(StatusCode::NO_CONTENT)
 }
 
-pub async fn delete_entry(session: RequiredSession, Path(name): Path<String>) -> Answer<StatusCode> {
+pub async fn delete_entry(
+    session: RequiredSession,
+    name: Result<Path<String>, PathRejection>,
+) -> Answer<StatusCode> {
+    let Path(name) = name.map_err(|rejection| rejection.status())?;
     session.remove(&format!("{ENTRY}{name}"))?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -105,7 +109,11 @@ pub async fn devices(session: RequiredSession) -> Answer<Json<Value>> {
     Ok(Json(list.collect()))
 }
 
-pub async fn revoke_device(session: RequiredSession, Path(handle): Path<String>) -> Answer<StatusCode> {
+pub async fn revoke_device(
+    session: RequiredSession,
+    handle: Result<Path<String>, PathRejection>,
+) -> Answer<StatusCode> {
+    let Path(handle) = handle.map_err(|rejection| rejection.status())?;
     if session.principal().is_none() {
         return Err(StatusCode::UNAUTHORIZED.into());
     }

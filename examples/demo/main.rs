@@ -8,13 +8,16 @@ mod pages;
 mod problem;
 mod settings;
 
+use std::error::Error;
+use std::process::ExitCode;
+
 use axum::Router;
 use axum::routing::{delete, get, post, put};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tower_keep_axum::session::{SessionLayer, Sessions};
 use tower_keep_axum::store::Store;
 
-use settings::Settings;
+use settings::{Settings, named};
 
 /// What handlers share beside the session.
 #[derive(Clone, Debug)]
@@ -24,14 +27,25 @@ pub struct App {
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
+async fn main() -> ExitCode {
+    match serve().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("demo: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve() -> Result<(), Box<dyn Error>> {
     let settings = Settings::from_env()?;
     tracing_subscriber::fmt().with_env_filter(settings.log.as_str()).with_writer(std::io::stderr).init();
     let app = App { store: settings.store()?, metrics: PrometheusBuilder::new().install_recorder()? };
     let sessions = settings.sessions(&app.store)?;
-    let listener = tokio::net::TcpListener::bind(&settings.addr).await?;
+    let listener = named("ADDR", tokio::net::TcpListener::bind(&settings.addr).await)?;
+    let terminated = terminated()?;
     settings.announce(listener.local_addr()?);
-    axum::serve(listener, router(app, sessions)).with_graceful_shutdown(terminated()).await?;
+    axum::serve(listener, router(app, sessions)).with_graceful_shutdown(terminated).await?;
     Ok(())
 }
 
@@ -57,17 +71,18 @@ fn router(app: App, sessions: Sessions) -> Router {
         .layer(SessionLayer::new(sessions))
 }
 
-/// Ends with SIGTERM or Ctrl-C; requests under way are finished.
-async fn terminated() {
-    let interrupt = tokio::signal::ctrl_c();
+/// Ends with SIGTERM or Ctrl-C; requests under way are finished. Listens from the call on.
+fn terminated() -> std::io::Result<impl Future<Output = ()> + Send + 'static> {
     #[cfg(unix)]
-    if let Ok(mut terminate) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+    let mut signals = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    Ok(async move {
+        #[cfg(unix)]
+        let terminate = signals.recv();
+        #[cfg(not(unix))]
+        let terminate = std::future::pending::<()>();
         tokio::select! {
-            _ = interrupt => {}
-            _ = terminate.recv() => {}
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminate => {}
         }
-        return;
-    }
-    #[cfg(not(unix))]
-    let _ = interrupt.await;
+    })
 }

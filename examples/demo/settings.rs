@@ -2,6 +2,7 @@
 
 use std::env;
 use std::error::Error;
+use std::fmt::Display;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -26,8 +27,11 @@ impl Settings {
             addr: var("ADDR", "127.0.0.1:3000"),
             log: var("RUST_LOG", "info"),
             redis_url: env::var("REDIS_URL").ok().filter(|url| !url.is_empty()),
-            prefix: KeyPrefix::new(&var("KEY_PREFIX", "demo"))?,
-            deadline: Duration::from_millis(var("STORE_DEADLINE_MS", "250").parse()?),
+            prefix: named("KEY_PREFIX", KeyPrefix::new(&var("KEY_PREFIX", "demo")))?,
+            deadline: match var("STORE_DEADLINE_MS", "250").parse() {
+                Ok(ms @ 1..=60_000) => Duration::from_millis(ms),
+                _ => return Err("STORE_DEADLINE_MS must be a number of milliseconds from 1 to 60000".into()),
+            },
             secure_cookies: match var("COOKIES", "dev").as_str() {
                 "dev" => false,
                 "secure" => true,
@@ -40,7 +44,10 @@ impl Settings {
         Ok(match &self.redis_url {
             None => Store::in_memory_with(MemoryLimits::default(), Clock::system())
                 .with_prefix(self.prefix.clone()),
-            Some(url) => Store::builder().prefix(self.prefix.clone()).deadline(self.deadline).connect(url)?,
+            Some(url) => {
+                let builder = Store::builder().prefix(self.prefix.clone()).deadline(self.deadline);
+                named("REDIS_URL", builder.connect(url))?
+            }
         })
     }
 
@@ -55,16 +62,22 @@ impl Settings {
         Ok(sessions.cookie(cookie).build()?)
     }
 
-    /// The one line that says where the site is. No password: only the scheme of the URL is shown.
+    /// The one line that says where the site is. No password: neither what stands before an `@` nor a query is shown.
     #[allow(clippy::print_stdout, reason = "this line is for the person who started the program")]
     pub fn announce(&self, addr: SocketAddr) {
         let store = match self.redis_url.as_deref().and_then(|url| url.split_once("://")) {
             Some((scheme, rest)) => {
-                format!("redis ({scheme}://{})", rest.rsplit('@').next().unwrap_or_default())
+                let place = rest.split('?').next().and_then(|rest| rest.rsplit('@').next());
+                format!("redis ({scheme}://{})", place.unwrap_or_default())
             }
             None => "embedded".to_owned(),
         };
         let cookies = if self.secure_cookies { "secure" } else { "dev, without Secure and __Host-" };
         println!("listening on http://{addr} (store: {store}; cookies: {cookies})");
     }
+}
+
+/// An error that says which setting it concerns.
+pub fn named<T, E: Display>(setting: &str, result: Result<T, E>) -> Result<T, Box<dyn Error>> {
+    result.map_err(|error| format!("{setting}: {error}").into())
 }

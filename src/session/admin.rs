@@ -10,7 +10,7 @@ use super::handle::{Session, system_time};
 use super::state::Shared;
 use super::token::SessionHandle;
 use crate::store::op::{
-    HasMember, ListMembers, LoadSession, Loaded, MarkRevoked, PeekSession, Peeked, RemoveMember,
+    HasMember, ListMembers, LoadSession, Loaded, MarkRevoked, Marked, PeekSession, Peeked, RemoveMember,
     RemoveSession, SessionExists,
 };
 use crate::store::{StoreError, StoreErrorKind};
@@ -96,11 +96,19 @@ impl Sessions {
     ///
     /// [`SessionError::Store`].
     pub async fn open(&self, handle: &SessionHandle) -> Result<Option<Session>, SessionError> {
-        match self.0.store.run(LoadSession(self.0.at(handle))).await {
+        let load = || self.0.store.run(LoadSession(self.0.at(handle)));
+        let loaded = match load().await {
+            // Out of step, or a record under another's key: another connection tells, as in a request.
+            Err(error) if error.kind() == StoreErrorKind::Desync => load().await,
+            loaded => loaded,
+        };
+        match loaded {
             Ok(Loaded::Found(record)) => Ok(Some(Session(Shared::loaded(Arc::clone(&self.0), Some(record))))),
             Ok(Loaded::Missing) => Ok(None),
             Ok(Loaded::Corrupt) => Ok(self.corrupt(handle)),
-            Err(error) if error.kind() == StoreErrorKind::WrongType => Ok(self.corrupt(handle)),
+            Err(error) if matches!(error.kind(), StoreErrorKind::WrongType | StoreErrorKind::Desync) => {
+                Ok(self.corrupt(handle))
+            }
             Err(error) => Err(error.into()),
         }
     }
@@ -200,8 +208,8 @@ impl Sessions {
     ) -> Result<u64, SessionError> {
         check_principal(principal)?;
         let at = self.0.principal_at(principal);
-        let mut handles = self.0.store.run(MarkRevoked(at.clone())).await?;
-        self.0.revocations.note(principal);
+        let Marked { at_us, mut handles } = self.0.store.run(MarkRevoked(at.clone())).await?;
+        self.0.revocations.note(principal, at_us);
         handles.retain(|handle| keep.is_none_or(|keep| keep.as_str() != handle));
         let mut ended = 0;
         for chunk in handles.chunks(CHUNK) {
@@ -273,6 +281,9 @@ impl Session {
     /// [`Ended`](SessionError::Ended).
     pub async fn logout_others(&self) -> Result<u64, SessionError> {
         let (principal, handle) = (self.signed_in()?, self.handle().ok_or(SessionError::NotAuthenticated)?);
+        if self.0.state().login.is_some() {
+            self.save().await?; // a sign-in that is only recorded would be refused with the others
+        }
         let ended = self.sessions().revoke_others(&principal, &handle).await?;
         self.rotate()?;
         Ok(ended)

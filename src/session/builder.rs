@@ -117,7 +117,10 @@ impl SessionsBuilder {
         let config = &self.config;
         config.lifetimes.check()?;
         let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'_' | b'-');
-        if !(1..=32).contains(&config.namespace.len()) || !config.namespace.bytes().all(allowed) {
+        let namespace = &config.namespace;
+        // The keys of another namespace's indexes end that way.
+        let is_index = namespace.ends_with("-index");
+        if !(1..=32).contains(&namespace.len()) || !namespace.bytes().all(allowed) || is_index {
             return Err(SessionConfigError::Namespace);
         }
         for (name, value, most) in [

@@ -14,9 +14,11 @@ use super::event::SessionEvent;
 use super::lazy::LazySession;
 use super::lifecycle::Lifetimes;
 use super::origin::OriginCheck;
+use super::state::PendingLogin;
 use super::token::{SessionHandle, Token};
-use crate::store::Store;
-use crate::store::op::{PrincipalAt, SessionAt};
+use crate::clock::micros;
+use crate::store::op::{Added, PrincipalAt, SessionAt};
+use crate::store::{Store, StoreKind};
 use crate::view::RequestView;
 
 /// How many cookies of our name are tried: a browser sends more than one only when paths or domains overlap.
@@ -86,24 +88,42 @@ pub(super) struct Engine {
     pub(super) revocations: Revocations,
 }
 
-/// The principals whose sessions this process revoked last. The store compares a sign-in's age with its own mark, which is
-/// exact to within a round trip; the order of two calls in one process is known exactly, and kept here for that long.
+/// The revocations of all sessions of a principal that this process made last: whose, when by the store's clock, and when
+/// their answer was here. They tell the order of a revocation and a sign-in of one process exactly.
 #[derive(Default)]
-pub(super) struct Revocations(Mutex<VecDeque<(Arc<str>, Instant)>>);
+pub(super) struct Revocations(Mutex<VecDeque<(Arc<str>, u64, Instant)>>);
 
 const MAX_REVOCATIONS: usize = 256;
 
 impl Revocations {
-    pub(super) fn note(&self, principal: &str) {
+    pub(super) fn note(&self, principal: &str, at_us: u64) {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         last.truncate(MAX_REVOCATIONS - 1);
-        last.push_front((principal.into(), Instant::now()));
+        last.push_front((principal.into(), at_us, Instant::now()));
     }
 
-    /// Whether the principal's sessions were revoked after `asked`.
-    pub(super) fn since(&self, principal: &str, asked: Instant) -> bool {
+    /// When the answer to the revocation that the store made at `at_us` was here, if this process made it.
+    fn answered(&self, principal: &str, at_us: u64) -> Option<Instant> {
         let last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        last.iter().take_while(|(_, at)| *at >= asked).any(|(name, _)| **name == *principal)
+        let found = last.iter().find(|(name, at, _)| *at == at_us && **name == *principal)?;
+        Some(found.2)
+    }
+}
+
+impl Engine {
+    /// Whether a sign-in whose answer came just now may have been asked for before the last revocation that the store knows of.
+    ///
+    /// Redis carried it out at some time between question and answer, so beside a revocation by another process the doubt is one
+    /// round trip wide; in doubt the sign-in is refused. The embedded store has the clock of this process.
+    pub(super) fn may_precede_revocation(&self, login: &PendingLogin, added: &Added) -> bool {
+        if added.revoked_us == 0 {
+            return false;
+        }
+        match self.revocations.answered(&login.principal, added.revoked_us) {
+            Some(answered) => answered >= login.asked,
+            None if self.store.kind() == StoreKind::Memory => login.asked_us < added.revoked_us,
+            None => added.now_us.saturating_sub(added.revoked_us) < micros(login.asked.elapsed()),
+        }
     }
 }
 

@@ -77,6 +77,6 @@ pub enum SessionConfigError {
     #[error("the idle timeout must not be longer than the absolute one")]
     IdleBeyondAbsolute,
     /// A namespace that cannot stand in a key.
-    #[error("a namespace must have 1 to 32 of the characters a-z 0-9 _ -")]
+    #[error("a namespace must have 1 to 32 of the characters a-z 0-9 _ - and not end with -index")]
     Namespace,
 }

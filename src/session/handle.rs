@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
 use super::engine::CorruptEntry;
 use super::error::SessionError;
@@ -32,8 +32,9 @@ impl Session {
     /// # Errors
     ///
     /// [`SessionError::Decode`] when the entry is of another type, or its bytes are not JSON and the policy is
-    /// [`CorruptEntry::Report`].
+    /// [`CorruptEntry::Report`]; [`SessionError::Name`].
     pub fn get<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, SessionError> {
+        check_name(name)?;
         self.read(name, Self::corrupt_policy(self))
     }
 
@@ -189,7 +190,7 @@ impl Session {
         let Some(bytes) = state.fields.get(name) else { return Ok(None) };
         match serde_json::from_slice(bytes) {
             Ok(value) => Ok(Some(value)),
-            Err(error) if error.is_data() || policy == CorruptEntry::Report => Err(SessionError::Decode),
+            Err(_) if policy == CorruptEntry::Report || is_json(bytes) => Err(SessionError::Decode),
             Err(_) => {
                 crate::metric::count("tower_keep_session_corrupt_entries_total", "dropped");
                 tracing::warn!("a session entry was not json and was dropped");
@@ -239,6 +240,11 @@ impl State {
             self.fields.remove(name);
         }
     }
+}
+
+/// An error of the type may stop at the first byte and leave the rest unread.
+fn is_json(bytes: &[u8]) -> bool {
+    serde_json::from_slice::<IgnoredAny>(bytes).is_ok()
 }
 
 fn check_name(name: &str) -> Result<(), SessionError> {

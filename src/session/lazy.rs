@@ -1,5 +1,6 @@
 //! The session of a request before anybody asked for it, and its end when the response is there.
 
+use std::fmt;
 use std::sync::Arc;
 
 use super::engine::{FailurePolicy, Sessions};
@@ -17,8 +18,8 @@ use crate::store::{StoreError, StoreErrorKind};
 #[derive(Clone, Debug)]
 pub struct LazySession(Arc<Shared>);
 
-/// What the response must carry.
-#[derive(Debug, Default)]
+/// What the response must carry. `Debug` hides the cookie.
+#[derive(Default)]
 #[must_use]
 pub struct Finish {
     /// A `Set-Cookie` value; it goes with `Cache-Control: no-store` unless the app set its own.
@@ -27,6 +28,16 @@ pub struct Finish {
     pub accessed: bool,
     /// The save failed and the policy is [`FailurePolicy::Required`]: answer with [`SessionError::status`] instead.
     pub failure: Option<SessionError>,
+}
+
+impl fmt::Debug for Finish {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Finish")
+            .field("set_cookie", &self.set_cookie.as_ref().map(|_| ".."))
+            .field("accessed", &self.accessed)
+            .field("failure", &self.failure)
+            .finish()
+    }
 }
 
 impl LazySession {
@@ -54,7 +65,7 @@ impl LazySession {
     /// [`SessionError::Store`] when the store fails and the policy is [`FailurePolicy::Required`].
     pub async fn load_with(&self, policy: FailurePolicy) -> Result<Session, SessionError> {
         let _io = self.0.io.lock().await;
-        if let Some(loads) = self.prepare() {
+        while let Some(loads) = self.prepare() {
             let store = &self.0.engine.store;
             match <[LoadSession; 1]>::try_from(loads) {
                 Ok([load]) => self.complete(Ok(vec![store.run(load).await])),
@@ -91,6 +102,13 @@ impl LazySession {
         let mut state = self.0.state();
         state.phase = match answers.and_then(|answers| state.choose(answers, now_ms)) {
             Ok(()) => Phase::Loaded,
+            // The connection was out of step and is dropped, or the record lies under a key that is not its own: another
+            // connection will tell.
+            Err(error) if error.kind() == StoreErrorKind::Desync && !state.doubted => {
+                state.doubted = true;
+                state.events.clear();
+                Phase::Unloaded
+            }
             Err(error) => Phase::Degraded(error),
         };
         drop(state);
@@ -181,6 +199,9 @@ impl State {
                 Ok(Loaded::Missing) => SessionEvent::Expired(handle()),
                 Ok(Loaded::Corrupt) => SessionEvent::Corrupt(handle()),
                 Err(error) if error.kind() == StoreErrorKind::WrongType => SessionEvent::Corrupt(handle()),
+                Err(error) if error.kind() == StoreErrorKind::Desync && self.doubted => {
+                    SessionEvent::Corrupt(handle())
+                }
                 Err(error) => return Err(error),
             };
             self.events.push(event);

@@ -74,6 +74,7 @@ impl Shared {
                 tolerate(left.unwrap_or(Ok(0)))?;
                 self.removed(&mut plan);
             }
+            let committed = committed.map(|committed| gone_if_replaced(committed, engine.store.now_ms()));
             Ok((committed.transpose()?, indexed.transpose()))
         });
         let (committed, indexed) = match answers {
@@ -87,10 +88,11 @@ impl Shared {
         engine.store.observe(now_ms);
         if let Some(login) = plan.commit.as_ref().and_then(|c| c.login.clone()) {
             let written = matches!(outcome, CommitOutcome::Done(..));
-            let refused = matches!(&indexed, Ok(Some(added)) if added.outcome == AddOutcome::Revoked);
+            let refused = matches!(&indexed, Ok(Some(added)) if added.outcome == AddOutcome::Revoked
+                || engine.may_precede_revocation(&login, added));
             if !written {
                 self.leave_index(&plan).await;
-            } else if refused || indexed.is_err() || engine.revocations.since(&login.principal, login.asked) {
+            } else if refused || indexed.is_err() {
                 return self.undo_login(plan, indexed.map(drop)).await;
             }
         }
@@ -168,5 +170,15 @@ impl Shared {
             Ok(_) => handles.into_iter().for_each(|handle| engine.tell(&SessionEvent::GaveWay(handle))),
             Err(error) => tracing::warn!(%error, "sessions beyond the allowed number could not be ended"),
         }
+    }
+}
+
+/// A value of another type stands in the session's place, so the session is gone.
+fn gone_if_replaced(committed: Result<Committed, StoreError>, now_ms: u64) -> Result<Committed, StoreError> {
+    match committed {
+        Err(error) if error.kind() == StoreErrorKind::WrongType => {
+            Ok(Committed { now_ms, outcome: CommitOutcome::Gone })
+        }
+        other => other,
     }
 }

@@ -102,6 +102,8 @@ pub(super) struct Removal {
 pub(super) struct State {
     pub(super) candidates: Vec<Token>,
     pub(super) phase: Phase,
+    /// A record named another session when it was first read.
+    pub(super) doubted: bool,
     /// Somebody wants the session.
     pub(super) asked: bool,
     /// Some load asked for `FailurePolicy::Required`.

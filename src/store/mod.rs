@@ -18,7 +18,7 @@
 //!   breaker refuses at once and a task in the background finds out when it is back; the log has one line per change.
 //! - **A reply reaches its own request**: connections are shared but carry no state (no `WATCH`, `MULTI`, `SELECT`), scripts
 //!   echo their key and records hold a check of it. A reply that does not fit is counted and its connection is dropped.
-//! - **Nothing runs twice**: only reads are sent again, once, when their connection ended. A write that ended with
+//! - **Nothing runs twice**: only reads are sent again, when their connection ended. A write that ended with
 //!   [`Timeout`](StoreErrorKind::Timeout) or [`Disconnected`](StoreErrorKind::Disconnected) may or may not have happened.
 //! - **Bounds**: connections, waiters, waits, keys, and the embedded store's entries and bytes.
 //!
@@ -29,6 +29,9 @@
 
 mod builder;
 mod error;
+#[cfg(feature = "test-util")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod health;
 pub mod key;
 mod memory;
@@ -187,6 +190,9 @@ impl Store {
             Backend::Redis(redis) => {
                 let mut commands = Vec::new();
                 batch.commands(&self.prefix, &mut commands);
+                if commands.is_empty() {
+                    return Ok(batch.outputs(&self.prefix, &mut Vec::new().into_iter(), &mut verdict));
+                }
                 let mut used = match redis.execute(&commands).await {
                     Ok(used) => used,
                     Err(error) => {

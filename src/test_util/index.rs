@@ -47,7 +47,7 @@ impl<'a> Index<'a> {
     }
 
     async fn revoke(&self) -> Vec<String> {
-        let mut handles = self.0.run(MarkRevoked(self.1.clone())).await.expect("serves");
+        let mut handles = self.0.run(MarkRevoked(self.1.clone())).await.expect("serves").handles;
         handles.sort();
         handles
     }

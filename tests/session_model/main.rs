@@ -1,6 +1,12 @@
 //! The life cycle of sessions against a simple model: random interleavings of requests, revocations and lost responses.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "tests fail by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    missing_docs,
+    reason = "tests fail by panicking"
+)]
 
 mod model;
 mod run;

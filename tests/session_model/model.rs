@@ -105,7 +105,8 @@ impl Model {
             }
         };
         let made = request.bound.is_none();
-        let Some(stored) = self.sessions.get_mut(&number).filter(|stored| stored.generation == generation) else {
+        let Some(stored) = self.sessions.get_mut(&number).filter(|stored| stored.generation == generation)
+        else {
             end(request);
             return false;
         };

@@ -122,7 +122,9 @@ impl World {
                     *jar = Client { cookie: Some(cookie), stands_for: Some((number, generation)) };
                 }
             }
-            (expected, found) => panic!("the model says {expected:?}, the response has a cookie: {}", found.is_some()),
+            (expected, found) => {
+                panic!("the model says {expected:?}, the response has a cookie: {}", found.is_some())
+            }
         }
         self.learn(&found);
     }

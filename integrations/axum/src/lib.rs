@@ -34,3 +34,12 @@ pub use problem::{SessionProblem, SessionRejection};
 pub use session_extract::{Named, OptionalSession, RequiredSession, Session, SessionName, Typed};
 pub use tower_keep;
 pub use tower_keep::{body, clock, session, store, view};
+
+/// The README and the guide to sessions are compiled as doc tests.
+#[cfg(doctest)]
+mod guides {
+    #[doc = include_str!("../../../README.md")]
+    mod readme {}
+    #[doc = include_str!("../../../docs/sessions.md")]
+    mod sessions {}
+}

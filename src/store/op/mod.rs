@@ -27,7 +27,7 @@ pub struct SessionAt {
 }
 
 impl SessionAt {
-    fn key(&self, prefix: &KeyPrefix) -> Key {
+    pub(super) fn key(&self, prefix: &KeyPrefix) -> Key {
         Key::new(prefix, &self.namespace, &self.handle)
     }
 }

@@ -34,8 +34,10 @@ pub struct AddMember {
 pub struct Added {
     /// The verdict.
     pub outcome: AddOutcome,
-    /// The server's time, ms since the Unix epoch.
-    pub now_ms: u64,
+    /// The server's time, microseconds since the Unix epoch.
+    pub now_us: u64,
+    /// When all sessions of the principal were last revoked, by the same clock; 0 when no revocation is remembered.
+    pub revoked_us: u64,
     /// Handles of sessions that are to give way to this one: remove the sessions, then the members.
     pub give_way: Vec<String>,
 }
@@ -71,6 +73,7 @@ impl Operation for AddMember {
         let key = self.at.key(prefix);
         let mut members = trimmed(db, &key)?;
         let (status, give_way) = self.admit(&members, db.now_us());
+        let revoked_us = members.get(REVOKED).map_or(0, |mark| mark.saturating_sub(RETENTION_MS * 1000));
         if status == "ok" {
             members.insert(
                 self.handle.to_string(),
@@ -78,7 +81,7 @@ impl Operation for AddMember {
             );
             write(db, &key, members)?;
         }
-        let mut items = vec![key.as_str().into(), status.into(), Reply::Int(now_ms(db))];
+        let mut items = vec![key.as_str().into(), status.into(), time(db.now_us()), time(revoked_us)];
         items.extend(give_way.iter().map(|handle| Reply::from(handle.as_str())));
         Ok(Reply::Array(items))
     }
@@ -91,8 +94,9 @@ impl Operation for AddMember {
             "absent" => AddOutcome::Absent,
             _ => return Err(desync()),
         };
-        let now_ms = u64::try_from(items.next().ok_or_else(desync)?.int()?).map_err(|_| desync())?;
-        Ok(Added { outcome, now_ms, give_way: items.map(Reply::text).collect::<Result<_, _>>()? })
+        let mut time = || u64::try_from(items.next().ok_or_else(desync)?.int()?).map_err(|_| desync());
+        let (now_us, revoked_us) = (time()?, time()?);
+        Ok(Added { outcome, now_us, revoked_us, give_way: items.map(Reply::text).collect::<Result<_, _>>()? })
     }
 }
 
@@ -121,8 +125,14 @@ impl AddMember {
 #[derive(Clone, Debug)]
 pub struct MarkRevoked(pub PrincipalAt);
 
-/// The answer to [`MarkRevoked`]: the handles to be removed.
-pub type Marked = Vec<String>;
+/// The answer to [`MarkRevoked`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Marked {
+    /// When the revocation was marked, microseconds since the Unix epoch by the server's clock.
+    pub at_us: u64,
+    /// The handles to be removed.
+    pub handles: Vec<String>,
+}
 
 impl Sealed for MarkRevoked {}
 
@@ -136,7 +146,7 @@ impl Operation for MarkRevoked {
     fn apply(&self, prefix: &KeyPrefix, db: &mut Db) -> Result<Reply, StoreError> {
         let key = self.0.key(prefix);
         let mut members = trimmed(db, &key)?;
-        let mut items = vec![key.as_str().into(), Reply::Int(now_ms(db))];
+        let mut items = vec![key.as_str().into(), time(db.now_us())];
         items.extend(members.keys().filter(|name| *name != REVOKED).map(|name| name.as_str().into()));
         members.insert(REVOKED.to_owned(), db.now_us().saturating_add(RETENTION_MS * 1000));
         write(db, &key, members)?;
@@ -145,8 +155,8 @@ impl Operation for MarkRevoked {
 
     fn output(&self, prefix: &KeyPrefix, reply: Reply) -> Result<Marked, StoreError> {
         let mut items = reply.echoed(&self.0.key(prefix))?;
-        items.next().ok_or_else(desync)?.int()?;
-        items.map(Reply::text).collect()
+        let at_us = u64::try_from(items.next().ok_or_else(desync)?.int()?).map_err(|_| desync())?;
+        Ok(Marked { at_us, handles: items.map(Reply::text).collect::<Result<_, _>>()? })
     }
 }
 
@@ -215,6 +225,8 @@ impl Operation for RemoveMember {
 
     fn command(&self, prefix: &KeyPrefix) -> Command {
         let command = Command::write("ZREM", self.0.key(prefix));
+        // ZREM wants a member, and no handle is empty.
+        let command = if self.1.is_empty() { command.word("") } else { command };
         self.1.iter().fold(command, |command, handle| command.arg(handle.as_str()))
     }
 
@@ -242,6 +254,6 @@ fn write(db: &mut Db, key: &Key, members: BTreeMap<String, u64>) -> Result<(), S
     db.put(key, Value::Sorted(members), expires_ms)
 }
 
-fn now_ms(db: &Db) -> i64 {
-    i64::try_from(db.now_ms()).unwrap_or(i64::MAX)
+fn time(us: u64) -> Reply {
+    Reply::Int(i64::try_from(us).unwrap_or(i64::MAX))
 }

@@ -1,9 +1,11 @@
 //! Carrying out a batch: admission, check-out, one round trip, and what its errors mean for the connection.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
+use redis::Value;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout_at};
 
@@ -38,7 +40,7 @@ pub(in crate::store) struct Settings {
 pub(in crate::store) struct Redis(pub(super) Arc<Inner>);
 
 pub(super) struct Inner {
-    pub(super) checkout: Checkout,
+    pub(super) checkout: Arc<Checkout>,
     pub(super) breaker: Breaker,
     pub(super) settings: Settings,
     pub(super) runtime: Handle,
@@ -69,12 +71,12 @@ impl Redis {
         settings: Settings,
         runtime: Handle,
     ) -> Self {
-        let checkout = Checkout::foreign(pool, &settings);
+        let checkout = Checkout::foreign(pool, &settings, &runtime);
         Self::start(checkout, settings, runtime)
     }
 
     fn start(checkout: Checkout, settings: Settings, runtime: Handle) -> Self {
-        let breaker = Breaker::default();
+        let (checkout, breaker) = (Arc::new(checkout), Breaker::default());
         let (probing, desyncs, ahead_ms) = (AtomicBool::new(false), AtomicU64::new(0), AtomicI64::new(0));
         let redis =
             Self(Arc::new(Inner { checkout, breaker, settings, runtime, probing, desyncs, ahead_ms }));
@@ -82,45 +84,37 @@ impl Redis {
         redis
     }
 
-    /// One round trip for all commands, within the deadline. A batch of reads alone is sent once more, on another
-    /// connection, when its connection ended; a write is never sent twice.
+    /// One round trip for all commands, within the deadline. A batch of reads alone is sent again, on another connection,
+    /// when its connection ended; a write is never sent twice.
     pub(in crate::store) async fn execute(&self, commands: &[Command]) -> Result<Used, StoreError> {
         let class = if commands.iter().all(|c| c.class == Class::Read) { Class::Read } else { Class::Write };
         self.0.breaker.admit(class)?;
         let until = Instant::now() + self.0.settings.deadline;
-        let mut result = self.0.attempt(commands, until).await;
-        if class == Class::Read
-            && matches!(&result, Err(error) if error.kind() == StoreErrorKind::Disconnected)
-        {
-            result = self.0.attempt(commands, until).await;
-        }
+        let result = match class {
+            Class::Read => again(self.0.checkout.size(), || self.0.attempt(commands, until)).await,
+            Class::Write => self.0.attempt(commands, until).await,
+        };
         self.note(class, &result);
         result
     }
 
     fn note(&self, class: Class, result: &Result<Used, StoreError>) {
-        let answered = |used: &Used| {
-            used.replies.iter().find_map(|r| r.as_ref().err().filter(|e| is_failure(class, e)).cloned())
+        let failed = match result {
+            Ok(used) => used.replies.iter().any(|reply| reply.as_ref().is_err_and(|e| is_failure(class, e))),
+            // No connection, or none that lasted: whatever the reason, the next request would fare no better.
+            Err(error) => !matches!(error.kind(), StoreErrorKind::Overloaded | StoreErrorKind::Desync),
         };
-        let failure = match result {
-            Ok(used) => answered(used),
-            Err(error) => Some(error.clone()).filter(|error| is_failure(class, error)),
-        };
-        match failure {
-            None => self.0.breaker.succeeded(class),
-            Some(_) => {
-                self.0.breaker.failed(class);
-                monitor::start(&self.0);
-            }
+        if failed {
+            self.0.breaker.failed(class);
+            monitor::start(&self.0);
+        } else {
+            self.0.breaker.succeeded(class);
         }
     }
 
     /// A reply did not belong to its request: nobody may trust this connection again.
     pub(in crate::store) fn desynchronised(&self, used: &Used) {
-        self.0.desyncs.fetch_add(1, Ordering::Relaxed);
-        self.0.abandon(&used.link);
-        tracing::error!("a redis reply did not belong to its request; the connection was dropped");
-        crate::metric::count("tower_keep_store_desync_total", "none");
+        self.0.judge(&used.link, StoreErrorKind::Desync);
     }
 
     /// How often a reply did not belong to its request.
@@ -156,22 +150,35 @@ impl Redis {
 
 impl Inner {
     pub(super) async fn attempt(&self, commands: &[Command], until: Instant) -> Result<Used, StoreError> {
-        let mut link = timeout_at(until, self.checkout.link()).await??;
-        let result = match timeout_at(until, send(&mut link, commands)).await {
-            Ok(result) => result,
-            Err(elapsed) => Err(elapsed.into()),
-        };
-        match result {
+        // A connection that ended during its handshake has not been sent anything.
+        let link =
+            again(self.checkout.size(), || self.link(until)).await.map_err(|error| match error.kind() {
+                StoreErrorKind::Disconnected => StoreError::with_source(StoreErrorKind::Refused, error),
+                _ => error,
+            })?;
+        self.attempt_on(link, commands, until).await
+    }
+
+    pub(super) async fn link(&self, until: Instant) -> Result<Link, StoreError> {
+        timeout_at(until, self.checkout.link(until)).await?
+    }
+
+    pub(super) async fn attempt_on(
+        &self,
+        mut link: Link,
+        commands: &[Command],
+        until: Instant,
+    ) -> Result<Used, StoreError> {
+        match link.by(until, |link| send(link, commands)).await {
             Ok(replies) => {
-                if replies.iter().any(|r| r.as_ref().is_err_and(|error| ends_connection(error.kind()))) {
-                    self.abandon(&link);
+                let ends = |error: &&StoreError| ends_connection(error.kind());
+                if let Some(error) = replies.iter().filter_map(|reply| reply.as_ref().err()).find(ends) {
+                    self.judge(&link, error.kind());
                 }
                 Ok(Used { replies, link })
             }
             Err(error) => {
-                if ends_connection(error.kind()) {
-                    self.abandon(&link);
-                }
+                self.judge(&link, error.kind());
                 Err(error)
             }
         }
@@ -179,25 +186,18 @@ impl Inner {
 
     /// Asks for the server's time: shows that it answers reads, and how far our clock is off.
     pub(super) async fn ask_time(&self, until: Instant) -> Result<(), StoreError> {
-        let mut link = timeout_at(until, self.checkout.link()).await??;
-        let time = redis::cmd("TIME");
-        let result = match timeout_at(until, link.one(&time)).await {
-            Ok(Ok(redis::Value::ServerError(error))) => Err(classify(&error.into())),
-            Ok(Ok(value)) => Ok(value),
-            Ok(Err(error)) => Err(classify(&error)),
-            Err(elapsed) => Err(elapsed.into()),
-        };
-        let seconds =
-            result.and_then(|value| redis::from_redis_value::<(u64, u64)>(value).map_err(|_| desync()));
-        match seconds {
+        let open = self.checkout.counts().connections;
+        again(open, async || self.ask_time_on(&mut self.link(until).await?, until).await).await
+    }
+
+    pub(super) async fn ask_time_on(&self, link: &mut Link, until: Instant) -> Result<(), StoreError> {
+        match link.by(until, time).await {
             Ok((seconds, micros)) => {
                 self.observe(seconds.saturating_mul(1000).saturating_add(micros / 1000));
                 Ok(())
             }
             Err(error) => {
-                if ends_connection(error.kind()) {
-                    self.abandon(&link);
-                }
+                self.judge(link, error.kind());
                 Err(error)
             }
         }
@@ -209,10 +209,41 @@ impl Inner {
         self.ahead_ms.store(ahead, Ordering::Relaxed);
     }
 
-    fn abandon(&self, link: &Link) {
-        link.mark_broken();
-        self.checkout.suspect();
+    /// Drops a connection whose error says that nobody may use it again.
+    fn judge(&self, link: &Link, kind: StoreErrorKind) {
+        if kind == StoreErrorKind::Desync {
+            self.desyncs.fetch_add(1, Ordering::Relaxed);
+            tracing::error!("a redis reply did not belong to its request; the connection was dropped");
+            crate::metric::count("tower_keep_store_desync_total", "none");
+        }
+        if ends_connection(kind) {
+            link.mark_broken();
+            self.checkout.suspect();
+        }
     }
+}
+
+async fn time(link: &mut Link) -> Result<(u64, u64), StoreError> {
+    match link.one(&redis::cmd("TIME")).await {
+        Ok(Value::ServerError(error)) => Err(classify(&error.into())),
+        Ok(value) => redis::from_redis_value(value).map_err(|_| desync()),
+        Err(error) => Err(classify(&error)),
+    }
+}
+
+/// Repeats what may be repeated while connections end under it, up to `most` times: each time uses one up.
+async fn again<T, F>(most: u32, attempt: impl Fn() -> F) -> Result<T, StoreError>
+where
+    F: Future<Output = Result<T, StoreError>>,
+{
+    let mut result = attempt().await;
+    for _ in 0..most {
+        match result {
+            Err(error) if error.kind() == StoreErrorKind::Disconnected => result = attempt().await,
+            _ => break,
+        }
+    }
+    result
 }
 
 impl std::fmt::Debug for Redis {

@@ -9,11 +9,13 @@ use std::task::Poll;
 use bb8::QueueStrategy;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::{Instant, timeout_at};
 
 use super::backend::Settings;
 use super::foreign::ForeignPool;
+use super::home::Home;
 use super::link::Link;
-use super::manager::{Connector, Failures, Manager};
+use super::manager::{Connector, FailureSink, Failures, Manager};
 use super::target::Target;
 use crate::store::error::{ConfigError, StoreError, StoreErrorKind};
 use crate::store::health::PoolCounts;
@@ -22,13 +24,15 @@ use crate::store::health::PoolCounts;
 /// semaphore is first come, first served, and the number of those who wait is bounded.
 pub(super) struct Checkout {
     source: Source,
+    home: Home,
+    size: u32,
     gate: Semaphore,
     waiting: AtomicUsize,
     max_waiting: usize,
 }
 
 enum Source {
-    Own { pool: bb8::Pool<Manager>, failures: Arc<Failures>, runtime: Handle },
+    Own { pool: bb8::Pool<Manager>, failures: Arc<Failures> },
     Foreign(Arc<dyn ForeignPool>),
 }
 
@@ -41,7 +45,7 @@ impl Checkout {
             tls: super::tls::TlsConnector::new(&settings.tls)?,
         };
         let manager = Manager::new(connector, runtime.clone());
-        let failures = manager.failures();
+        let failures = Arc::<Failures>::default();
         let _inside = runtime.enter(); // the pool's own tasks live on the same runtime as its connections
         let pool = bb8::Pool::builder()
             .max_size(settings.pool_size)
@@ -49,31 +53,79 @@ impl Checkout {
             .test_on_check_out(false)
             .retry_connection(false)
             .connection_timeout(settings.deadline)
+            .error_sink(Box::new(FailureSink(Arc::clone(&failures))))
             .build_unchecked(manager);
-        Ok(Self::with(Source::Own { pool, failures, runtime: runtime.clone() }, settings, settings.pool_size))
+        Ok(Self::with(Source::Own { pool, failures }, settings, settings.pool_size, runtime))
     }
 
-    pub(super) fn foreign(pool: Arc<dyn ForeignPool>, settings: &Settings) -> Self {
+    pub(super) fn foreign(pool: Arc<dyn ForeignPool>, settings: &Settings, runtime: &Handle) -> Self {
         let size = pool.max_size();
-        Self::with(Source::Foreign(pool), settings, size)
+        Self::with(Source::Foreign(pool), settings, size, runtime)
     }
 
-    fn with(source: Source, settings: &Settings, size: u32) -> Self {
+    fn with(source: Source, settings: &Settings, size: u32, runtime: &Handle) -> Self {
         let gate = Semaphore::new(usize::try_from(size).unwrap_or(1).clamp(1, Semaphore::MAX_PERMITS));
-        Self { source, gate, waiting: AtomicUsize::new(0), max_waiting: settings.max_waiting }
+        let (waiting, max_waiting) = (AtomicUsize::new(0), settings.max_waiting);
+        Self { source, home: Home::new(runtime), size, gate, waiting, max_waiting }
     }
 
-    /// A clone of a connection that is not known to be broken. The caller bounds the time.
-    pub(super) async fn link(&self) -> Result<Link, StoreError> {
+    /// The largest number of connections.
+    pub(super) const fn size(&self) -> u32 {
+        self.size
+    }
+
+    /// A clone of a connection that is not known to be broken.
+    ///
+    /// Who must wait for one does so in a task on the runtime of the connections. bb8 spawns tasks and sets timers while it is
+    /// polled: a worker's runtime that stops would take them along and leave the pool waiting for ever. And a turn or a
+    /// wake-up given to a worker that is busy would hold up all others.
+    pub(super) async fn link(self: &Arc<Self>, until: Instant) -> Result<Link, StoreError> {
+        if let Some(link) = self.link_at_once() {
+            return Ok(link);
+        }
+        let this = Arc::clone(self);
+        let mut wait = Box::pin(async move { timeout_at(until, this.wait()).await? });
+        match self.home.poll(wait.as_mut())? {
+            Poll::Ready(link) => link,
+            Poll::Pending => self.home.run(wait).await,
+        }
+    }
+
+    /// The usual case, without an allocation or a timer: nobody waits, and a connection is free.
+    fn link_at_once(&self) -> Option<Link> {
+        let Source::Own { pool, .. } = &self.source else { return None };
+        let _turn = self.gate.try_acquire().ok()?;
+        match self.home.poll(pin!(async { pool.get().await.map(|slot| slot.clone()) })).ok()? {
+            Poll::Ready(Ok(link)) if !link.is_broken() => Some(link),
+            _ => None,
+        }
+    }
+
+    async fn wait(&self) -> Result<Link, StoreError> {
         let _turn = self.turn().await?;
         match &self.source {
             Source::Foreign(pool) => pool.link().await.map(Link::foreign),
-            Source::Own { pool, failures, runtime } => loop {
-                let link = own_link(pool, failures, runtime).await?;
+            Source::Own { pool, failures } => loop {
+                let link = own_link(pool, failures).await?;
                 if !link.is_broken() {
                     return Ok(link);
                 }
             },
+        }
+    }
+
+    /// Puts a connection that was dedicated into the pool, if there is room.
+    pub(super) fn adopt(&self, link: Link) {
+        if let Source::Own { pool, .. } = &self.source {
+            drop(pool.add(link));
+        }
+    }
+
+    /// A connection that nobody shares. Only on the runtime of the connections.
+    pub(super) async fn dedicated(&self) -> Result<Link, StoreError> {
+        match &self.source {
+            Source::Foreign(pool) => pool.dedicated().await.map(Link::foreign),
+            Source::Own { pool, .. } => pool.dedicated_connection().await,
         }
     }
 
@@ -107,17 +159,10 @@ impl Checkout {
     }
 }
 
-/// bb8 spawns tasks and sets timers while it is polled, so it is polled inside the runtime of the connections: a stopped
-/// worker's runtime would take them along and leave the pool waiting for ever.
-async fn own_link(
-    pool: &bb8::Pool<Manager>,
-    failures: &Failures,
-    runtime: &Handle,
-) -> Result<Link, StoreError> {
+async fn own_link(pool: &bb8::Pool<Manager>, failures: &Failures) -> Result<Link, StoreError> {
     let mut failed = pin!(failures.notified());
     let mut get = pin!(pool.get());
     poll_fn(|cx| {
-        let _inside = runtime.enter();
         if let Poll::Ready(result) = get.as_mut().poll(cx) {
             return Poll::Ready(match result {
                 Ok(slot) => Ok(slot.clone()),

@@ -16,12 +16,17 @@ pub(super) fn classify(error: &RedisError) -> StoreError {
         Kind::Refused
     } else if error.kind() == redis::ErrorKind::AuthenticationFailed {
         Kind::Auth
-    } else if error.kind() == redis::ErrorKind::Parse {
+    } else if error.kind() == redis::ErrorKind::Parse && !ended_within(error) {
         Kind::Desync
     } else {
         Kind::Disconnected
     };
     StoreError::with_source(kind, Opaque(error.kind()))
+}
+
+/// Whether a reply broke off because the connection ended: the client calls that a parse error as well.
+fn ended_within(error: &RedisError) -> bool {
+    error.to_string().contains("end of input")
 }
 
 /// An error while a socket was opened: nothing was sent.

@@ -8,6 +8,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Value};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 
 use super::classify::{classify, classify_io};
 use super::link::Link;
@@ -33,14 +34,16 @@ pub(super) async fn connect(connector: &Connector) -> Result<Link, StoreError> {
     let (conn, driver) = MultiplexedConnection::new_with_config(login, socket, config)
         .await
         .map_err(|error| classify(&error))?;
-    let broken = Arc::new(AtomicBool::new(false));
-    let ended = Arc::clone(&broken);
-    let driver = tokio::spawn(async move {
-        driver.await;
-        ended.store(true, Ordering::Release);
+    let ended = Arc::new(AtomicBool::new(false));
+    let driver = tokio::spawn({
+        let ended = Arc::clone(&ended);
+        async move {
+            driver.await;
+            ended.store(true, Ordering::Release);
+        }
     });
-    let mut link = Link::own(conn, broken, driver.abort_handle());
-    prepare(&mut link).await?;
+    let mut link = Link::own(conn, ended, driver.abort_handle());
+    link.by(Instant::now() + connector.timeout, prepare).await?;
     Ok(link)
 }
 

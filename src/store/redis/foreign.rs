@@ -4,9 +4,10 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
+use redis::Value;
 use redis::aio::ConnectionLike;
 
 use crate::store::error::{StoreError, StoreErrorKind};
@@ -37,6 +38,8 @@ pub trait ForeignPool: Send + Sync + fmt::Debug {
     #[doc(hidden)]
     fn link(&self) -> LinkFuture<'_>;
     #[doc(hidden)]
+    fn dedicated(&self) -> LinkFuture<'_>;
+    #[doc(hidden)]
     fn suspect(&self);
     #[doc(hidden)]
     fn state(&self) -> bb8::State;
@@ -50,7 +53,7 @@ where
     M: bb8::ManageConnection,
     M::Connection: ForeignConnection,
 {
-    Arc::new(Shared { pool, suspect: AtomicU32::new(0), timeout })
+    Arc::new(Shared { pool, suspect: AtomicU32::new(0), tests: AtomicU64::new(0), timeout })
 }
 
 struct Shared<M: bb8::ManageConnection> {
@@ -58,6 +61,7 @@ struct Shared<M: bb8::ManageConnection> {
     /// How many of the next check-outs must test what they get. Managers in the field answer `has_broken` with `false`
     /// always, so a pool without a test on check-out would hand a dead connection out for ever.
     suspect: AtomicU32,
+    tests: AtomicU64,
     timeout: Duration,
 }
 
@@ -66,14 +70,21 @@ where
     M: bb8::ManageConnection,
     M::Connection: ForeignConnection,
 {
+    /// Replaces a connection that does not repeat what it is told: one that is dead, or whose replies are shifted.
     async fn checked(&self, slot: &mut bb8::PooledConnection<'_, M>) -> Result<(), StoreError> {
-        let ping = redis::cmd("PING");
-        let alive = tokio::time::timeout(self.timeout, slot.req_packed_command(&ping)).await;
-        if !matches!(alive, Ok(Ok(_))) {
-            let fresh = tokio::time::timeout(self.timeout, self.pool.dedicated_connection()).await?;
-            **slot = fresh.map_err(|_| StoreErrorKind::Refused)?;
+        let number = self.tests.fetch_add(1, Ordering::Relaxed).to_string();
+        let mut echo = redis::cmd("ECHO");
+        echo.arg(&number);
+        let echoed = tokio::time::timeout(self.timeout, slot.req_packed_command(&echo)).await;
+        if !matches!(echoed, Ok(Ok(Value::BulkString(text))) if text == number.as_bytes()) {
+            **slot = self.fresh().await?;
         }
         Ok(())
+    }
+
+    async fn fresh(&self) -> Result<M::Connection, StoreError> {
+        let fresh = tokio::time::timeout(self.timeout, self.pool.dedicated_connection()).await?;
+        fresh.map_err(|_| StoreErrorKind::Refused.into())
     }
 }
 
@@ -94,6 +105,10 @@ where
             }
             Ok((*slot).boxed())
         })
+    }
+
+    fn dedicated(&self) -> LinkFuture<'_> {
+        Box::pin(async { self.fresh().await.map(|connection| connection.boxed()) })
     }
 
     fn suspect(&self) {

@@ -21,14 +21,15 @@ pub(super) struct Connector {
 }
 
 /// Opens connections on `runtime`, whichever runtime asks: a connection's task must outlive the worker that first
-/// needed it. bb8 lets waiters wait out their time when a connect fails, so failures are told here.
+/// needed it.
 #[derive(Clone, Debug)]
 pub(super) struct Manager {
     connector: Arc<Connector>,
     runtime: Handle,
-    failures: Arc<Failures>,
 }
 
+/// bb8 lets waiters wait out their time when a connect fails; here they hear of it. As bb8's sink, since that is told
+/// once a new request would try anew: one that came between a failure and then would hear nothing.
 #[derive(Debug, Default)]
 pub(super) struct Failures {
     notify: Notify,
@@ -44,20 +45,25 @@ impl Failures {
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         last.clone().unwrap_or(StoreErrorKind::Refused.into())
     }
+}
 
-    fn tell(&self, error: &StoreError) {
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
-        self.notify.notify_waiters();
+#[derive(Clone, Debug)]
+pub(super) struct FailureSink(pub(super) Arc<Failures>);
+
+impl bb8::ErrorSink<StoreError> for FailureSink {
+    fn sink(&self, error: StoreError) {
+        *self.0.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+        self.0.notify.notify_waiters();
+    }
+
+    fn boxed_clone(&self) -> Box<dyn bb8::ErrorSink<StoreError>> {
+        Box::new(self.clone())
     }
 }
 
 impl Manager {
     pub(super) fn new(connector: Connector, runtime: Handle) -> Self {
-        Self { connector: Arc::new(connector), runtime, failures: Arc::default() }
-    }
-
-    pub(super) fn failures(&self) -> Arc<Failures> {
-        Arc::clone(&self.failures)
+        Self { connector: Arc::new(connector), runtime }
     }
 }
 
@@ -70,15 +76,11 @@ impl bb8::ManageConnection for Manager {
         let task = self
             .runtime
             .spawn(async move { tokio::time::timeout(connector.timeout, connect(&connector)).await });
-        let result = match task.await {
+        match task.await {
             Ok(Ok(result)) => result,
             Ok(Err(elapsed)) => Err(elapsed.into()),
             Err(ended) => Err(StoreError::with_source(StoreErrorKind::Unavailable, ended)),
-        };
-        if let Err(error) = &result {
-            self.failures.tell(error);
         }
-        result
     }
 
     /// Not used: check-outs do not test, they look at the flag that the connection's own task and its users set.

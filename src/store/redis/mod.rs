@@ -10,6 +10,7 @@ mod checkout;
 mod classify;
 mod connect;
 mod foreign;
+mod home;
 mod link;
 mod manager;
 mod monitor;

@@ -4,14 +4,18 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use super::backend::Inner;
 use super::breaker::is_failure;
-use crate::store::error::StoreError;
+use super::link::Link;
+use crate::store::error::{StoreError, StoreErrorKind};
 use crate::store::health::StoreStatus;
 use crate::store::key::Key;
 use crate::store::wire::{Class, Command};
+
+/// One connection that ended says little about the server, so the first probe is repeated.
+const FIRST_TRIES: u32 = 3;
 
 /// Starts probing unless that goes on already. It ends with the first probe that finds everything well, or with the store.
 pub(super) fn start(inner: &Arc<Inner>) {
@@ -21,9 +25,15 @@ pub(super) fn start(inner: &Arc<Inner>) {
 }
 
 async fn watch(inner: Weak<Inner>) {
+    let (mut own, mut tries) = (None, FIRST_TRIES);
     loop {
         let Some(inner) = inner.upgrade() else { return };
-        let (reads, writes) = probe(&inner).await;
+        let (reads, writes) = probe(&inner, &mut own).await;
+        tries -= 1;
+        if tries > 0 && [&reads, &writes].into_iter().any(has_ended) {
+            continue;
+        }
+        tries = 1;
         inner.breaker.set(Class::Read, reads.is_err());
         inner.breaker.set(Class::Write, writes.is_err());
         let status = inner.breaker.status();
@@ -31,8 +41,13 @@ async fn watch(inner: Weak<Inner>) {
             announce(status, reads.err().or(writes.err()).as_ref());
         }
         if status == StoreStatus::Up {
-            inner.probing.store(false, Ordering::Release);
-            return;
+            inner.probing.swap(false, Ordering::AcqRel);
+            // Requests that failed since the probe left the probing to this task.
+            if inner.breaker.status() == StoreStatus::Up || inner.probing.swap(true, Ordering::AcqRel) {
+                own.into_iter().for_each(|link| inner.checkout.adopt(link));
+                return;
+            }
+            continue;
         }
         let pause = jittered(inner.settings.probe_interval);
         drop(inner);
@@ -40,16 +55,52 @@ async fn watch(inner: Weak<Inner>) {
     }
 }
 
+type Verdict = Result<(), StoreError>;
+
+fn has_ended(verdict: &Verdict) -> bool {
+    verdict.as_ref().is_err_and(|error| error.kind() == StoreErrorKind::Disconnected)
+}
+
 /// The server's `TIME`, and the removal of a key that does not exist, which a server that refuses writes refuses.
-async fn probe(inner: &Inner) -> (Result<(), StoreError>, Result<(), StoreError>) {
-    let until = || Instant::now() + inner.settings.deadline;
-    let reads = keep_failures(Class::Read, inner.ask_time(until()).await);
+///
+/// On a connection of its own: a server that holds a write back holds back what follows on its connection, so the pool's
+/// would tell of their users. When the removal fails, the time is asked for once more: the server may have stopped in between.
+async fn probe(inner: &Inner, own: &mut Option<Link>) -> (Verdict, Verdict) {
+    let reads = probe_reads(inner, own).await;
     if reads.is_err() {
         return (reads.clone(), reads);
     }
-    let remove = Command::write("DEL", Key::new(&inner.settings.prefix, "probe", "0"));
-    let writes = inner.attempt(&[remove], until()).await.and_then(|used| used.replies.into_iter().collect());
-    (reads, keep_failures(Class::Write, writes.map(|_: Vec<_>| ())))
+    let remove = [Command::write("DEL", Key::new(&inner.settings.prefix, "probe", "0"))];
+    let until = Instant::now() + inner.settings.deadline;
+    let used = match own {
+        Some(link) => inner.attempt_on(link.clone(), &remove, until).await,
+        None => inner.attempt(&remove, until).await,
+    };
+    let removed = used.and_then(|used| used.replies.into_iter().try_for_each(|reply| reply.map(drop)));
+    match keep_failures(Class::Write, removed) {
+        Ok(()) => (reads, Ok(())),
+        refused => (probe_reads(inner, own).await, refused),
+    }
+}
+
+async fn probe_reads(inner: &Inner, own: &mut Option<Link>) -> Verdict {
+    let until = Instant::now() + inner.settings.deadline;
+    if own.as_ref().is_none_or(Link::is_broken) {
+        *own = None;
+        match timeout_at(until, inner.checkout.dedicated()).await {
+            Ok(Ok(link)) => *own = Some(link),
+            // Where there is no room for another connection, the pool's may do.
+            _ if inner.checkout.counts().connections > 0 => {}
+            Ok(Err(error)) => return Err(error),
+            Err(elapsed) => return Err(elapsed.into()),
+        }
+    }
+    let until = Instant::now() + inner.settings.deadline;
+    let asked = match own {
+        Some(link) => inner.ask_time_on(link, until).await,
+        None => inner.ask_time(until).await,
+    };
+    keep_failures(Class::Read, asked)
 }
 
 /// A server that answers with another error (`MISCONF`, `NOPERM`) is there: each request gets that answer itself.

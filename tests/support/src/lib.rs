@@ -1,11 +1,16 @@
-//! What the tests of this workspace share: real Redis servers as child processes.
+//! What the tests of this workspace share: real Redis servers as child processes, and how responses are read.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 
+mod answer;
+mod frame;
+mod log;
 mod monitor;
 mod proxy;
 mod server;
 
+pub use answer::{Answer, Jar, cookie_line};
+pub use log::Log;
 pub use monitor::Monitor;
 pub use proxy::{Fault, Proxy};
 pub use server::{RedisServer, free_port, kill};

@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
+
+use crate::frame::frame_len;
 
 /// What the proxy does to a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,23 +17,41 @@ use tokio::task::JoinHandle;
 pub enum Fault {
     /// Passes everything on.
     None,
-    /// Adds a reply `$2\r\nv0\r\n` before the next bytes from the server, once.
+    /// Adds a reply `$2\r\nv0\r\n` before the next reply, once.
     ExtraReply,
+    /// Adds bytes that are no RESP before the next reply, once.
+    Garbage,
+    /// Passes the next reply on twice, once.
+    DoubleReply,
+    /// Keeps the next reply to itself, once.
+    LoseReply,
     /// Holds everything back, both ways, with the sockets open.
     BlackHole,
     /// Closes the connection after so many bytes from the server.
     CutAfter(u64),
+    /// The same, to one connection only.
+    CutOnce(u64),
     /// Passes each piece from the server on after so many milliseconds.
     Delay(u64),
+    /// Holds replies back until so many commands have come, group by group. Whoever waits for the reply to one command of a
+    /// group before sending the next waits for ever: groups of commands that get through make one round trip each.
+    Groups(&'static [u64]),
 }
 
 /// A TCP proxy on a free loopback port.
 #[derive(Debug)]
 pub struct Proxy {
     port: u16,
-    fault: Arc<tokio::sync::watch::Sender<Fault>>,
-    accepted: Arc<AtomicU64>,
+    shared: Arc<Shared>,
     task: JoinHandle<()>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    fault: watch::Sender<Fault>,
+    accepted: AtomicU64,
+    /// Commands since the fault was set.
+    commands: AtomicU64,
 }
 
 impl Proxy {
@@ -42,26 +63,33 @@ impl Proxy {
     pub async fn start(to: u16) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let fault = Arc::new(tokio::sync::watch::channel(Fault::None).0);
-        let accepted = Arc::new(AtomicU64::new(0));
-        let (faults, count) = (Arc::clone(&fault), Arc::clone(&accepted));
+        let fault = watch::channel(Fault::None).0;
+        let shared = Arc::new(Shared { fault, accepted: AtomicU64::new(0), commands: AtomicU64::new(0) });
+        let all = Arc::clone(&shared);
         let task = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                count.fetch_add(1, Ordering::Relaxed);
-                let faults = Arc::clone(&faults);
+                all.accepted.fetch_add(1, Ordering::Relaxed);
+                let shared = Arc::clone(&all);
                 tokio::spawn(async move {
                     if let Ok(server) = TcpStream::connect(("127.0.0.1", to)).await {
-                        carry(client, server, &faults).await;
+                        Carrier { shared, client, server, sent: 0 }.carry().await;
                     }
                 });
             }
         });
-        Self { port, fault, accepted, task }
+        Self { port, shared, task }
     }
 
     /// Sets what is done from now on, to open connections as well.
     pub fn set(&self, fault: Fault) {
-        self.fault.send_replace(fault);
+        self.shared.commands.store(0, Ordering::SeqCst);
+        self.shared.fault.send_replace(fault);
+    }
+
+    /// What is being done: a fault that happens once has happened when this is [`Fault::None`] again.
+    #[must_use]
+    pub fn fault(&self) -> Fault {
+        *self.shared.fault.borrow()
     }
 
     /// The URL through the proxy.
@@ -73,7 +101,7 @@ impl Proxy {
     /// How many connections came so far.
     #[must_use]
     pub fn accepted(&self) -> u64 {
-        self.accepted.load(Ordering::Relaxed)
+        self.shared.accepted.load(Ordering::Relaxed)
     }
 }
 
@@ -83,54 +111,108 @@ impl Drop for Proxy {
     }
 }
 
-async fn carry(mut client: TcpStream, mut server: TcpStream, faults: &tokio::sync::watch::Sender<Fault>) {
-    let (mut up, mut down) = ([0; 16 * 1024], [0; 16 * 1024]);
-    let mut sent = 0;
-    loop {
-        wait_while_black(faults).await;
-        let alive = tokio::select! {
-            read = client.read(&mut up) => match read {
-                Ok(n) if n > 0 => server.write_all(&up[..n]).await.is_ok(),
-                _ => false,
-            },
-            read = server.read(&mut down) => match read {
-                Ok(n) if n > 0 => pass(&mut client, &down[..n], &mut sent, faults).await,
-                _ => false,
-            },
-        };
-        if !alive {
-            return;
+/// One connection and its other half.
+struct Carrier {
+    shared: Arc<Shared>,
+    client: TcpStream,
+    server: TcpStream,
+    /// Bytes to the client under [`Fault::CutAfter`].
+    sent: u64,
+}
+
+impl Carrier {
+    async fn carry(mut self) {
+        let (mut up, mut down) = ([0; 16 * 1024], [0; 16 * 1024]);
+        let (mut requests, mut replies) = (Vec::new(), Vec::new());
+        let mut faults = self.shared.fault.subscribe();
+        loop {
+            let _ = faults.wait_for(|fault| *fault != Fault::BlackHole).await;
+            let alive = tokio::select! {
+                read = self.client.read(&mut up) => match read {
+                    Ok(n) if n > 0 => {
+                        requests.extend_from_slice(&up[..n]);
+                        self.count(&mut requests);
+                        self.server.write_all(&up[..n]).await.is_ok()
+                    }
+                    _ => false,
+                },
+                read = self.server.read(&mut down) => match read {
+                    Ok(n) if n > 0 => {
+                        replies.extend_from_slice(&down[..n]);
+                        let _ = faults.wait_for(|fault| *fault != Fault::BlackHole).await;
+                        true
+                    }
+                    _ => false,
+                },
+                changed = faults.changed() => changed.is_ok(),
+            };
+            if !alive || !(self.holds() || self.pass(&mut replies).await) {
+                return;
+            }
         }
     }
-}
 
-async fn wait_while_black(faults: &tokio::sync::watch::Sender<Fault>) {
-    let mut faults = faults.subscribe();
-    let _ = faults.wait_for(|fault| *fault != Fault::BlackHole).await;
-}
+    fn count(&self, requests: &mut Vec<u8>) {
+        while let Some(end) = frame_len(requests) {
+            requests.drain(..end);
+            self.shared.commands.fetch_add(1, Ordering::SeqCst);
+        }
+    }
 
-async fn pass(
-    client: &mut TcpStream,
-    bytes: &[u8],
-    sent: &mut u64,
-    faults: &tokio::sync::watch::Sender<Fault>,
-) -> bool {
-    wait_while_black(faults).await;
-    let fault = *faults.borrow();
-    match fault {
-        Fault::ExtraReply => {
-            faults.send_replace(Fault::None);
-            client.write_all(b"$2\r\nv0\r\n").await.is_ok() && client.write_all(bytes).await.is_ok()
+    /// Whether replies must wait: a group of commands has begun and is not complete.
+    fn holds(&self) -> bool {
+        let Fault::Groups(groups) = *self.shared.fault.borrow() else { return false };
+        let mut rest = self.shared.commands.load(Ordering::SeqCst);
+        for group in groups {
+            if rest < *group {
+                return rest > 0;
+            }
+            rest -= group;
         }
-        Fault::CutAfter(most) => {
-            let left = usize::try_from(most.saturating_sub(*sent)).unwrap_or(usize::MAX).min(bytes.len());
-            *sent += left as u64;
-            client.write_all(&bytes[..left]).await.is_ok() && *sent < most
+        false
+    }
+
+    /// Passes on what came; `false` ends the connection.
+    async fn pass(&mut self, replies: &mut Vec<u8>) -> bool {
+        if replies.is_empty() {
+            return true;
         }
-        Fault::Delay(ms) => {
+        let fault = *self.shared.fault.borrow();
+        if let Fault::Delay(ms) = fault {
             tokio::time::sleep(Duration::from_millis(ms)).await;
-            client.write_all(bytes).await.is_ok()
         }
-        _ => client.write_all(bytes).await.is_ok(),
+        if let Fault::CutAfter(most) | Fault::CutOnce(most) = fault {
+            let left =
+                usize::try_from(most.saturating_sub(self.sent)).unwrap_or(usize::MAX).min(replies.len());
+            self.sent += left as u64;
+            let alive = self.send(&replies[..left]).await && self.sent < most;
+            replies.clear();
+            if !alive && fault == Fault::CutOnce(most) {
+                self.shared.fault.send_replace(Fault::None);
+            }
+            return alive;
+        }
+        let once =
+            matches!(fault, Fault::ExtraReply | Fault::Garbage | Fault::DoubleReply | Fault::LoseReply);
+        if once {
+            let Some(end) = frame_len(replies) else { return true };
+            self.shared.fault.send_replace(Fault::None);
+            let reply: Vec<u8> = replies.drain(..end).collect();
+            let parts: [&[u8]; 2] = match fault {
+                Fault::ExtraReply => [b"$2\r\nv0\r\n", &reply],
+                Fault::Garbage => [b"?what\r\n", &reply],
+                Fault::DoubleReply => [&reply, &reply],
+                _ => [b"", b""],
+            };
+            if !self.send(&parts.concat()).await {
+                return false;
+            }
+        }
+        let whole = std::mem::take(replies);
+        self.send(&whole).await
+    }
+
+    async fn send(&mut self, bytes: &[u8]) -> bool {
+        self.client.write_all(bytes).await.is_ok()
     }
 }

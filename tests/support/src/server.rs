@@ -71,7 +71,7 @@ impl RedisServer {
         Self { child: None, dir, port, args: args.iter().map(|&arg| arg.to_owned()).collect() }
     }
 
-    /// Starts the server, empty, on the same port; ends the one that runs.
+    /// Starts the server on the same port, empty unless it saved; ends the one that runs.
     ///
     /// # Panics
     ///
@@ -103,6 +103,16 @@ impl RedisServer {
             assert!(begun.elapsed() < Duration::from_secs(10), "redis-server did not start");
             std::thread::yield_now();
         }
+    }
+
+    /// Starts the server again with further arguments.
+    ///
+    /// # Panics
+    ///
+    /// When it does not start within 10 s.
+    pub fn restart_with(&mut self, args: &[&str]) {
+        self.args.extend(args.iter().map(|&arg| arg.to_owned()));
+        self.restart();
     }
 
     /// Kills the server.
@@ -174,6 +184,36 @@ impl RedisServer {
     /// When it fails.
     pub fn cmd<T: FromRedisValue>(&self, name: &str, args: impl ToRedisArgs) -> T {
         redis::cmd(name).arg(args).query(&mut self.admin()).unwrap()
+    }
+
+    /// Runs a command as an administrator: words with one blank between them. The answer does not matter.
+    ///
+    /// # Panics
+    ///
+    /// When it fails.
+    pub fn tell(&self, line: &str) {
+        let words: Vec<_> = line.split(' ').collect();
+        let _: redis::Value = self.cmd(words[0], &words[1..]);
+    }
+
+    /// Closes all connections but the administrator's own.
+    ///
+    /// # Panics
+    ///
+    /// When the server does not answer.
+    pub fn kill_clients(&self) {
+        self.tell("CLIENT KILL TYPE normal SKIPME yes");
+    }
+
+    /// The open connections, one line of `CLIENT LIST` each, without the administrator's own.
+    ///
+    /// # Panics
+    ///
+    /// When the server does not answer.
+    #[must_use]
+    pub fn clients(&self) -> Vec<String> {
+        let list: String = self.cmd("CLIENT", "LIST");
+        list.lines().filter(|line| !line.contains("cmd=client|list")).map(str::to_owned).collect()
     }
 
     /// How often each command was called since the last reset, without the administrator's own.

@@ -7,7 +7,8 @@
 --          4 age         microseconds since the login was asked for
 --          5 most        the largest number of parallel sessions; those that end first are to give way
 --          6 retention   ms for which a revocation is remembered
--- Returns  { KEYS[1], status, now (ms), handles that are to give way... };  status: 'ok' | 'revoked' | 'absent'
+-- Returns  { KEYS[1], status, now, last revocation (0: none remembered), handles that are to give way... }, times in
+--          microseconds;  status: 'ok' | 'revoked' | 'absent'
 --
 -- Invariants: a login that was asked for before the last revocation is refused; what has expired is trimmed on each
 -- write; the set itself ends with its last member; who is to give way stays until its session has been removed.
@@ -15,7 +16,7 @@
 local key, mode, handle = KEYS[1], ARGV[1], ARGV[2]
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
-local reply = { key, 'ok', math.floor(now / 1000) }
+local reply = { key, 'ok', now, 0 }
 
 local trimmed = redis.pcall('ZREMRANGEBYSCORE', key, '-inf', string.format('%.0f', now))
 if type(trimmed) == 'table' and trimmed.err then
@@ -28,8 +29,9 @@ if mode == 'refresh' and not member then
   return reply
 end
 local mark = redis.call('ZSCORE', key, '@revoked')
+if mark then reply[4] = tonumber(mark) - tonumber(ARGV[6]) * 1000 end
 if mode == 'login' then
-  if mark and now - tonumber(ARGV[4]) < tonumber(mark) - tonumber(ARGV[6]) * 1000 then
+  if mark and now - tonumber(ARGV[4]) < reply[4] then
     reply[2] = 'revoked'
     return reply
   end

@@ -2,7 +2,7 @@
 --
 -- KEYS[1]  the index: a sorted set of handles by expiry (microseconds); member '@revoked' marks the last revocation
 -- ARGV     1 retention   ms for which the revocation is remembered
--- Returns  { KEYS[1], now (ms), handles... }
+-- Returns  { KEYS[1], now (microseconds), handles... }
 --
 -- Invariant: the members stay until their sessions have been removed, so that a revocation that broke off in between can
 -- be repeated.
@@ -10,7 +10,7 @@
 local key, retention = KEYS[1], tonumber(ARGV[1])
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
-local reply = { key, math.floor(now / 1000) }
+local reply = { key, now }
 
 local trimmed = redis.pcall('ZREMRANGEBYSCORE', key, '-inf', string.format('%.0f', now))
 if type(trimmed) == 'table' and trimmed.err then

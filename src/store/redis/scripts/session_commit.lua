@@ -38,11 +38,11 @@ if expected == 'new' then
 else
   local line = redis.call('HGET', key, '@')
   if not line then return answer('gone') end
-  local h
+  local h, length
   h, s.generation, s.created, s.seen, s.renewed, s.authenticated, s.idle, s.deadline, s.grace_until, s.secret,
-    s.previous, s.principal =
-    string.match(line, '^1 (%S+) (%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (%S+) (%S+) (.*)$')
-  if h ~= handle or s.generation ~= expected then return answer('gone') end
+    s.previous, length, s.principal =
+    string.match(line, '^1 (%S+) (%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (%S+) (%S+) (%d+) (.*)$')
+  if h ~= handle or s.generation ~= expected or #s.principal ~= tonumber(length) then return answer('gone') end
   for _, name in ipairs({ 'generation', 'created', 'seen', 'renewed', 'authenticated', 'idle', 'deadline', 'grace_until' }) do
     s[name] = tonumber(s[name])
   end
@@ -114,8 +114,8 @@ if lifecycle or now - s.seen >= tonumber(ARGV[10]) or now < s.seen then
     redis.call('DEL', key)
     return answer('gone')
   end
-  line = string.format('1 %s %.0f %.0f %.0f %.0f %.0f %.0f %.0f %.0f %s %s ', handle, s.generation, s.created, s.seen,
-    s.renewed, s.authenticated, s.idle, s.deadline, s.grace_until, s.secret, s.previous) .. s.principal
+  line = string.format('1 %s %.0f %.0f %.0f %.0f %.0f %.0f %.0f %.0f %s %s %d ', handle, s.generation, s.created, s.seen,
+    s.renewed, s.authenticated, s.idle, s.deadline, s.grace_until, s.secret, s.previous, #s.principal) .. s.principal
   sets = { '@', line }
   if expected == 'new' then flush() end
 end

@@ -1,0 +1,167 @@
+//! The load generator: HTTP/1.1 over keep-alive connections on one thread, each with one request under way.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::servers::Error;
+
+/// Opening the connections and the servers' first allocations are not measured.
+const WARM_UP: Duration = Duration::from_millis(300);
+
+/// A request, ready for the wire.
+pub fn request(method: &str, path: &str, headers: &str, body: &str) -> Vec<u8> {
+    let length = if body.is_empty() && method == "GET" {
+        String::new()
+    } else {
+        format!("content-length: {}\r\n", body.len())
+    };
+    format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\n{headers}{length}\r\n{body}").into_bytes()
+}
+
+/// The head of a response.
+#[derive(Debug)]
+pub struct Response {
+    pub head: String,
+}
+
+impl Response {
+    pub fn is_success(&self) -> bool {
+        is_success(self.head.as_bytes())
+    }
+
+    /// The `name=value` of the first `Set-Cookie`.
+    pub fn cookie(&self) -> Option<&str> {
+        let line = self.head.lines().find_map(|line| line.strip_prefix("set-cookie: "))?;
+        line.split(';').next()
+    }
+}
+
+/// Sends one request over a connection of its own.
+pub fn fetch(addr: SocketAddr, request: &[u8]) -> Result<Response, Error> {
+    block_on(async {
+        let mut connection = Connection::open(addr).await?;
+        let (head, _) = connection.exchange(request).await?;
+        Ok(Response { head: String::from_utf8_lossy(&connection.buffer[..head]).into_owned() })
+    })
+}
+
+/// What one case did in one round.
+#[derive(Clone, Debug, Default)]
+pub struct Measured {
+    /// One latency for each answered request, ascending, in microseconds.
+    pub latencies_us: Vec<u32>,
+    /// Answered requests, those of the warm-up included.
+    pub answered: usize,
+    /// Requests that were refused, or whose connection ended.
+    pub bad: usize,
+}
+
+impl Measured {
+    pub fn quantile_us(&self, q: f64) -> u32 {
+        let at = (self.latencies_us.len() as f64 * q) as usize;
+        self.latencies_us.get(at).or(self.latencies_us.last()).copied().unwrap_or(0)
+    }
+}
+
+/// Sends `request` over `connections` for `time`. `started` is called when the warm-up is over.
+pub fn run(
+    addr: SocketAddr,
+    request: &[u8],
+    connections: usize,
+    time: Duration,
+    started: impl FnOnce(),
+) -> Result<Measured, Error> {
+    let from = Instant::now() + WARM_UP;
+    let (request, until): (std::sync::Arc<[u8]>, _) = (request.into(), from + time);
+    block_on(async {
+        let mut tasks = tokio::task::JoinSet::new();
+        for _ in 0..connections {
+            let request = request.clone();
+            tasks.spawn(async move { drive(addr, &request, from, until).await });
+        }
+        tokio::time::sleep_until(from.into()).await;
+        started();
+        let mut all = Measured::default();
+        while let Some(one) = tasks.join_next().await {
+            let one = one?;
+            all.latencies_us.extend(one.latencies_us);
+            all.answered += one.answered;
+            all.bad += one.bad;
+        }
+        all.latencies_us.sort_unstable();
+        Ok(all)
+    })
+}
+
+async fn drive(addr: SocketAddr, request: &[u8], from: Instant, until: Instant) -> Measured {
+    let mut measured = Measured::default();
+    let Ok(mut connection) = Connection::open(addr).await else {
+        return Measured { bad: 1, ..measured };
+    };
+    let mut begun = Instant::now();
+    while begun < until {
+        let Ok((head, _)) = connection.exchange(request).await else {
+            measured.bad += 1;
+            return measured;
+        };
+        measured.answered += 1;
+        measured.bad += usize::from(!is_success(&connection.buffer[..head]));
+        let ended = Instant::now();
+        if ended >= from && ended < until {
+            let micros = ended.duration_since(begun).as_micros();
+            measured.latencies_us.push(u32::try_from(micros).unwrap_or(u32::MAX));
+        }
+        begun = ended;
+    }
+    measured
+}
+
+struct Connection {
+    stream: TcpStream,
+    buffer: Vec<u8>,
+}
+
+impl Connection {
+    async fn open(addr: SocketAddr) -> std::io::Result<Self> {
+        let stream = TcpStream::connect(addr).await?;
+        stream.set_nodelay(true)?;
+        Ok(Self { stream, buffer: Vec::with_capacity(16 << 10) })
+    }
+
+    /// One request and its response; tells where its head and where it ends in the buffer.
+    async fn exchange(&mut self, request: &[u8]) -> std::io::Result<(usize, usize)> {
+        self.buffer.clear();
+        self.stream.write_all(request).await?;
+        loop {
+            if self.stream.read_buf(&mut self.buffer).await? == 0 {
+                return Err(std::io::ErrorKind::UnexpectedEof.into());
+            }
+            if let Some((head, total)) = lengths(&self.buffer)
+                && self.buffer.len() >= total
+            {
+                return Ok((head, total));
+            }
+        }
+    }
+}
+
+fn is_success(head: &[u8]) -> bool {
+    head.starts_with(b"HTTP/1.1 2")
+}
+
+/// The length of the head and of the whole response. hyper writes header names in lower case.
+fn lengths(response: &[u8]) -> Option<(usize, usize)> {
+    let head = response.windows(4).position(|end| end == b"\r\n\r\n")? + 4;
+    let length = response[..head].split(|b| *b == b'\n').find_map(|line| {
+        let value = line.strip_prefix(b"content-length: ")?;
+        std::str::from_utf8(value.trim_ascii()).ok()?.parse::<usize>().ok()
+    });
+    Some((head, head + length.unwrap_or(0)))
+}
+
+fn block_on<T>(future: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(future)
+}

@@ -1,0 +1,69 @@
+//! The limit: handlers that do nothing but the named commands, through one cloned multiplexed connection.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use redis::AsyncCommands;
+use redis::aio::MultiplexedConnection;
+use serde_json::{Value, json};
+
+use super::{Error, HASH, STRING};
+
+type Answer<T> = Result<T, Failed>;
+
+pub async fn router(redis: &str) -> Result<Router, Error> {
+    let conn = redis::Client::open(redis)?.get_multiplexed_async_connection().await?;
+    Ok(Router::new()
+        .route("/untouched", get(|| async { "ok" }))
+        .route("/get", get(read))
+        .route("/get-json", get(read_json))
+        .route("/hgetall", get(read_hash))
+        .route("/get-set", post(write))
+        .with_state(conn))
+}
+
+async fn read(State(mut conn): State<MultiplexedConnection>) -> Answer<String> {
+    let value: Vec<u8> = conn.get(STRING).await?;
+    Ok(value.len().to_string())
+}
+
+/// The answer of the demo's `GET /api/me`, built in the same way.
+async fn read_json(State(mut conn): State<MultiplexedConnection>) -> Answer<Json<Value>> {
+    let value: Vec<u8> = conn.get(STRING).await?;
+    Ok(Json(json!({
+        "user": "alice",
+        "handle": "AAAAAAAAAAAAAAAAAAAAAA",
+        "visits": value.len(),
+        "entries": { "note": "hello" },
+    })))
+}
+
+async fn read_hash(State(mut conn): State<MultiplexedConnection>) -> Answer<String> {
+    let fields: Vec<(Vec<u8>, Vec<u8>)> = conn.hgetall(HASH).await?;
+    Ok(fields.len().to_string())
+}
+
+async fn write(State(mut conn): State<MultiplexedConnection>) -> Answer<String> {
+    let mut value: Vec<u8> = conn.get(STRING).await?;
+    if let Some(last) = value.last_mut() {
+        *last = last.wrapping_add(1);
+    }
+    let () = conn.set(STRING, &value).await?;
+    Ok(value.len().to_string())
+}
+
+struct Failed;
+
+impl From<redis::RedisError> for Failed {
+    fn from(_: redis::RedisError) -> Self {
+        Self
+    }
+}
+
+impl IntoResponse for Failed {
+    fn into_response(self) -> Response {
+        StatusCode::SERVICE_UNAVAILABLE.into_response()
+    }
+}

@@ -1,0 +1,28 @@
+//! The store on real Redis servers, from outside: round trips, lost scripts, broken connections, outages, refusals.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    missing_docs,
+    reason = "tests fail by panicking"
+)]
+
+mod access;
+mod batches;
+mod breaker;
+mod cancellation;
+mod connecting;
+mod desync;
+mod fixture;
+mod foreign_pools;
+mod health;
+mod lost_scripts;
+mod outages;
+mod pool;
+mod refusals;
+mod runtimes;
+#[cfg(feature = "tls")]
+mod tls;
+mod waiting;
+mod wrong_types;
