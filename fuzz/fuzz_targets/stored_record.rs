@@ -24,9 +24,9 @@ fuzz_target!(|input: &[u8]| {
     let at = SessionAt { namespace: "session".into(), handle: HANDLE.into() };
     read(&at, &fields);
 
-    let names = fields.iter().filter_map(|(name, value)| {
-        Some((String::from_utf8(name.to_vec()).ok()?, value.to_vec()))
-    });
+    let names = fields
+        .iter()
+        .filter_map(|(name, value)| Some((String::from_utf8(name.to_vec()).ok()?, value.to_vec())));
     let fields: Fields = names.collect();
     let handle = SessionHandle::parse(HANDLE).expect("a handle");
     let sessions = sessions();

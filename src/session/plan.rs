@@ -92,6 +92,7 @@ impl State {
         let anew = self.current.is_none() || login.is_some();
         let idle_ms =
             self.current.as_ref().filter(|_| !anew).map_or(lifetimes.pair_ms().0, |c| c.meta.idle_ms);
+        self.grew |= add.as_ref().is_some_and(|add| self.adds_field(add));
         let mut changes = std::mem::take(&mut self.changes);
         changes.extend(add);
         let commit = Commit {
@@ -104,9 +105,10 @@ impl State {
             grace_ms: millis(config.lifetimes.grace),
             lifetime: anew.then(|| lifetimes.pair_ms()),
             principal: login.as_ref().map(|login| Some(login.principal.clone())),
-            touch_ms: touch_interval_ms(idle_ms),
+            // The usual write comes between two touches and needs neither the time nor the idle timer.
+            touch_ms: (due != Due::Nothing || anew).then(|| touch_interval_ms(idle_ms)),
             // Beside the entries: metadata, label, CSRF token, and as many flash values again.
-            max_fields: config.max_entries * 2 + 3,
+            max_fields: std::mem::take(&mut self.grew).then_some(config.max_entries * 2 + 3),
             changes,
         };
         Ok(PlannedCommit { handle, token, login, commit })
@@ -127,7 +129,7 @@ impl State {
             at: engine.principal_at(principal),
             handle: planned.handle.shared(),
             // Other requests may move the idle timer without moving this entry.
-            ttl_ms: idle_ms.saturating_add(2 * planned.commit.touch_ms),
+            ttl_ms: idle_ms.saturating_add(2 * touch_interval_ms(idle_ms)),
             login_age_us: asked_us.map(|asked_us| engine.store.clock().now_us().saturating_sub(asked_us)),
             most: engine.config.max_sessions,
         })
@@ -139,6 +141,7 @@ impl State {
             planned.commit.changes.retain(|change| !matches!(change, Change::Add(..)));
             planned.commit.changes.append(&mut self.changes);
             self.changes = planned.commit.changes;
+            self.grew |= planned.commit.max_fields.is_some();
             self.rotate |= matches!(planned.commit.rotation, Rotation::Swap(_)) && self.current.is_some();
             self.login = self.login.take().or(planned.login);
         }

@@ -85,7 +85,9 @@ impl Shared {
             }
         };
         let Some(Committed { now_ms, outcome }) = committed else { return Ok(Vec::new()) };
-        engine.store.observe(now_ms);
+        if now_ms > 0 {
+            engine.store.observe(now_ms);
+        }
         if let Some(login) = plan.commit.as_ref().and_then(|c| c.login.clone()) {
             let written = matches!(outcome, CommitOutcome::Done(..));
             let refused = matches!(&indexed, Ok(Some(added)) if added.outcome == AddOutcome::Revoked

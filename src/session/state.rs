@@ -114,6 +114,8 @@ pub(super) struct State {
     /// All fields but the metadata, with the recorded changes applied.
     pub(super) fields: Fields,
     pub(super) changes: Vec<Change>,
+    /// Some recorded change adds a field, so that their number must be checked.
+    pub(super) grew: bool,
     pub(super) login: Option<PendingLogin>,
     pub(super) rotate: bool,
     pub(super) removal: Option<Removal>,
@@ -158,6 +160,7 @@ impl State {
 
     /// Applies a change to the view and records it for the save.
     pub(super) fn record(&mut self, change: Change) {
+        self.grew |= self.adds_field(&change);
         match &change {
             Change::Set(name, value) => drop(self.fields.insert(name.clone(), value.clone())),
             Change::Remove(name) => drop(self.fields.remove(name)),
@@ -174,6 +177,10 @@ impl State {
             );
         }
         self.changes.push(change);
+    }
+
+    pub(super) fn adds_field(&self, change: &Change) -> bool {
+        matches!(change, Change::Set(name, _) | Change::Add(name, _) if !self.fields.contains_key(name))
     }
 
     /// Whether recorded changes concern this name: then they must be saved before it is added to.

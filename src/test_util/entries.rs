@@ -1,8 +1,8 @@
 //! Changes of entries: applied in order, all or nothing, and atomic.
 
-use super::{Case, add, is_done, remove, set};
+use super::{Case, add, hash, is_done, remove, set};
 use crate::store::Store;
-use crate::store::op::{Change, CommitOutcome};
+use crate::store::op::{Change, Commit, CommitOutcome, Expected};
 
 pub(super) async fn accept(store: &Store) {
     changes_apply_in_order(store).await;
@@ -10,6 +10,33 @@ pub(super) async fn accept(store: &Store) {
     limits_refuse_the_whole_commit(store).await;
     any_name_and_value_survives(store).await;
     parallel_changes_all_win(store).await;
+    the_usual_write_decides_alike(store).await;
+}
+
+/// One change of a known field while no timer is due takes a shorter way in Redis.
+async fn the_usual_write_decides_alike(store: &Store) {
+    let case = Case::created(store).await;
+    assert!(is_done(&case.change(&[set("n", "1"), set("t", "007")]).await));
+    let usual = |change| Commit { touch_ms: None, max_fields: None, ..case.update(&[change]) };
+    assert!(is_done(&case.commit(usual(set("s", "x"))).await));
+    assert_eq!(case.field("s").await.as_deref(), Some("x"));
+    assert!(matches!(case.commit(usual(add("n", 4))).await, CommitOutcome::Done(None, sums) if sums == [5]));
+    for text in ["007", "1.5", "", "\"x\"", "9007199254740992"] {
+        assert!(is_done(&case.change(&[set("t", text)]).await));
+        assert_eq!(case.commit(usual(add("t", 1))).await, CommitOutcome::NotAnInteger, "{text}");
+        assert_eq!(case.field("t").await.as_deref(), Some(text));
+    }
+    assert!(is_done(&case.change(&[set("t", "9007199254740991")]).await));
+    assert_eq!(case.commit(usual(add("t", 1))).await, CommitOutcome::NotAnInteger);
+    assert_eq!(case.field("t").await.as_deref(), Some("9007199254740991"));
+    let wrong = Commit { presented: Some(hash("wrong")), ..usual(set("s", "y")) };
+    assert_eq!(case.commit(wrong).await, CommitOutcome::Gone);
+    let stale = Commit { expected: Expected::Generation(7), ..usual(set("s", "y")) };
+    assert_eq!(case.commit(stale).await, CommitOutcome::Gone);
+    assert_eq!(case.field("s").await.as_deref(), Some("x"));
+    let missing = Case::new(store);
+    let late = Commit { touch_ms: None, max_fields: None, ..missing.update(&[set("s", "y")]) };
+    assert_eq!(missing.commit(late).await, CommitOutcome::Gone);
 }
 
 async fn changes_apply_in_order(store: &Store) {

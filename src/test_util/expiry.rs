@@ -15,7 +15,7 @@ pub(super) async fn accept(store: &Store, advance: &impl AsyncFn(Duration)) {
     {
         assert!(is_done(&case.commit(Commit { lifetime: Some(lifetime), ..case.creation() }).await));
     }
-    let touch = |case: &Case<'_>| Commit { touch_ms: 1, ..case.update(&[]) };
+    let touch = |case: &Case<'_>| Commit { touch_ms: Some(1), ..case.update(&[]) };
     advance(STEP).await;
     for case in [&used, &capped] {
         assert!(

@@ -99,8 +99,8 @@ impl<'a> Case<'a> {
             grace_ms: 300,
             lifetime: None,
             principal: None,
-            touch_ms: HOUR_MS,
-            max_fields: 20,
+            touch_ms: Some(HOUR_MS),
+            max_fields: Some(20),
             changes: changes.to_vec(),
         }
     }

@@ -68,8 +68,8 @@ fn commit(name: &str, expected: Expected, changes: Vec<Change>) -> CommitSession
         grace_ms: 0,
         lifetime: new.then_some((HOUR_MS, HOUR_MS)),
         principal: None,
-        touch_ms: HOUR_MS,
-        max_fields: 100,
+        touch_ms: Some(HOUR_MS),
+        max_fields: Some(100),
         changes,
     };
     CommitSession(session(name), commit)

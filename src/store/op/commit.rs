@@ -61,10 +61,10 @@ pub struct Commit {
     pub lifetime: Option<(u64, u64)>,
     /// `Some(Some(name))` signs in, `Some(None)` signs out, `None` keeps.
     pub principal: Option<Option<String>>,
-    /// A change of entries alone moves the idle timer at most this often, ms.
-    pub touch_ms: u64,
-    /// The largest number of fields.
-    pub max_fields: usize,
+    /// A change of entries alone moves the idle timer at most this often, ms; none: not at all.
+    pub touch_ms: Option<u64>,
+    /// The largest number of fields; none when the changes add none.
+    pub max_fields: Option<usize>,
     /// The entries' changes, in order.
     pub changes: Vec<Change>,
 }
@@ -72,7 +72,7 @@ pub struct Commit {
 /// What became of a commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Committed {
-    /// The server's time, ms since the Unix epoch.
+    /// The server's time, ms since the Unix epoch; 0 when the script did not need it.
     pub now_ms: u64,
     /// The verdict.
     pub outcome: CommitOutcome,
@@ -123,8 +123,8 @@ impl Operation for CommitSession {
             .arg(idle)
             .arg(absolute)
             .arg(principal.unwrap_or_default())
-            .int(commit.touch_ms)
-            .int(commit.max_fields as u64);
+            .arg(commit.touch_ms.map(|ms| ms.to_string()).unwrap_or_default())
+            .arg(commit.max_fields.map(|most| most.to_string()).unwrap_or_default());
         commit.changes.iter().fold(command, |command, change| match change {
             Change::Set(name, value) => command.word("s").arg(name.as_str()).arg(value.clone()),
             Change::Remove(name) => command.word("r").arg(name.as_str()),
@@ -242,7 +242,11 @@ impl Commit {
             }
         }
         let grows = self.changes.iter().any(|change| matches!(change, Change::Set(..) | Change::Add(..)));
-        if grows && fields.len() + 1 > self.max_fields { Err("full") } else { Ok(sums) }
+        if grows && self.max_fields.is_some_and(|most| fields.len() + 1 > most) {
+            Err("full")
+        } else {
+            Ok(sums)
+        }
     }
 
     /// Whether the metadata changes, the idle timer included.
@@ -278,7 +282,9 @@ impl Commit {
             meta.principal.clone_from(principal);
             meta.authenticated_ms = principal.as_ref().map_or(0, |_| now_ms);
         }
-        changed || now_ms < meta.seen_ms || now_ms - meta.seen_ms >= self.touch_ms
+        changed
+            || now_ms < meta.seen_ms
+            || self.touch_ms.is_some_and(|touch_ms| now_ms - meta.seen_ms >= touch_ms)
     }
 }
 

@@ -10,10 +10,10 @@
 --          7 idle              ms; '' keeps what is stored
 --          8 absolute          ms from now; '' keeps what is stored
 --          9 principal         '' keeps; '=NAME' signs NAME in; '=' signs out
---         10 touch             ms; a change of entries alone moves the idle timer at most this often
---         11 most              the largest number of fields
+--         10 touch             ms; a change of entries alone moves the idle timer at most this often; '': not at all
+--         11 most              the largest number of fields; '': the changes add none
 --         12.. changes         's' field value | 'r' field | 'c' (all entries) | 'i' field by
--- Returns  { KEYS[1], status, now, meta, results of 'i'... }
+-- Returns  { KEYS[1], status, now (ms; 0: not asked for), meta, results of 'i'... }
 --          status: 'ok' | 'gone' | 'exists' | 'full' | 'type'; meta is '' when it did not change. A renewal that another
 --          request did first is left out: then meta does not hold the new secret
 --
@@ -22,6 +22,28 @@
 
 local key, handle, expected, presented = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
 local rotation, secret, grace = ARGV[4], ARGV[5], tonumber(ARGV[6])
+
+-- The usual write: one change of a field that is there, by the current secret, while no timer is due. Two commands.
+if #ARGV == 14 and ARGV[10] == '' and ARGV[11] == '' and rotation == '' and ARGV[7] == '' and ARGV[9] == '' then
+  local line = redis.call('HGET', key, '@')
+  if not line then return { key, 'gone', 0, '' } end
+  local h, generation, current = string.match(line, '^1 (%S+) (%d+) %d+ %d+ %d+ %d+ %d+ %d+ %d+ (%S+) %S+ %d+ ')
+  if h == handle and generation == expected and presented == current then
+    if ARGV[12] == 's' then
+      redis.call('HSET', key, ARGV[13], ARGV[14])
+      return { key, 'ok', 0, '' }
+    end
+    local sum = redis.pcall('HINCRBY', key, ARGV[13], ARGV[14])
+    if type(sum) == 'number' and math.abs(sum) <= 9007199254740991 then return { key, 'ok', 0, '', sum } end
+    if type(sum) == 'number' then
+      redis.call('HINCRBY', key, ARGV[13], string.format('%.0f', -tonumber(ARGV[14])))
+    elseif string.sub(sum.err, 1, 4) ~= 'ERR ' then
+      return sum
+    end
+    return { key, 'type', 0, '' }
+  end
+end
+
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 
@@ -51,7 +73,7 @@ else
 end
 
 -- What would be refused is refused before anything is written.
-local most, added, i = tonumber(ARGV[11]), 0, 12
+local most, added, i = tonumber(ARGV[11]) or math.huge, 0, 12
 while i <= #ARGV do
   local op = ARGV[i]
   if op == 'i' then
@@ -63,7 +85,7 @@ while i <= #ARGV do
   if op == 's' or op == 'i' then added = added + 1 end
   i = i + ((op == 'c' and 1) or (op == 'r' and 2) or 3)
 end
-if added > 0 and redis.call('HLEN', key) + added > most then
+if added > 0 and most < math.huge and redis.call('HLEN', key) + added > most then
   local names = {}
   for _, name in ipairs(redis.call('HKEYS', key)) do names[name] = true end
   i = 12
@@ -107,7 +129,7 @@ local function flush()
 end
 
 local line
-if lifecycle or now - s.seen >= tonumber(ARGV[10]) or now < s.seen then
+if lifecycle or now - s.seen >= (tonumber(ARGV[10]) or math.huge) or now < s.seen then
   s.seen = now
   local ttl = math.min(s.idle, s.deadline - now)
   if ttl <= 0 then
