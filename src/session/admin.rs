@@ -209,7 +209,7 @@ impl Sessions {
         check_principal(principal)?;
         let at = self.0.principal_at(principal);
         let Marked { at_us, mut handles } = self.0.store.run(MarkRevoked(at.clone())).await?;
-        self.0.revocations.note(principal, at_us);
+        self.0.store.revocations().note(self.0.index_key(principal), at_us);
         handles.retain(|handle| keep.is_none_or(|keep| keep.as_str() != handle));
         let mut ended = 0;
         for chunk in handles.chunks(CHUNK) {

@@ -1,9 +1,7 @@
 //! `Sessions`: the engine that layers, adapters and programs without a middleware call.
 
-use std::collections::VecDeque;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::sync::Arc;
 
 use tokio::sync::broadcast;
 
@@ -85,29 +83,6 @@ pub(super) struct Engine {
     pub(super) config: Config,
     /// Handles that this process revoked, for tasks that wait for it.
     pub(super) revoked: broadcast::Sender<Arc<str>>,
-    pub(super) revocations: Revocations,
-}
-
-/// The revocations of all sessions of a principal that this process made last: whose, when by the store's clock, and when
-/// their answer was here. They tell the order of a revocation and a sign-in of one process exactly.
-#[derive(Default)]
-pub(super) struct Revocations(Mutex<VecDeque<(Arc<str>, u64, Instant)>>);
-
-const MAX_REVOCATIONS: usize = 256;
-
-impl Revocations {
-    pub(super) fn note(&self, principal: &str, at_us: u64) {
-        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        last.truncate(MAX_REVOCATIONS - 1);
-        last.push_front((principal.into(), at_us, Instant::now()));
-    }
-
-    /// When the answer to the revocation that the store made at `at_us` was here, if this process made it.
-    fn answered(&self, principal: &str, at_us: u64) -> Option<Instant> {
-        let last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = last.iter().find(|(name, at, _)| *at == at_us && **name == *principal)?;
-        Some(found.2)
-    }
 }
 
 impl Engine {
@@ -119,7 +94,7 @@ impl Engine {
         if added.revoked_us == 0 {
             return false;
         }
-        match self.revocations.answered(&login.principal, added.revoked_us) {
+        match self.store.revocations().answered(&self.index_key(&login.principal), added.revoked_us) {
             Some(answered) => answered >= login.asked,
             None if self.store.kind() == StoreKind::Memory => login.asked_us < added.revoked_us,
             None => added.now_us.saturating_sub(added.revoked_us) < micros(login.asked.elapsed()),
@@ -140,8 +115,7 @@ impl Sessions {
     }
 
     pub(super) fn assemble(store: Store, config: Config) -> Self {
-        let (revoked, revocations) = (broadcast::channel(256).0, Revocations::default());
-        Self(Arc::new(Engine { store, config, revoked, revocations }))
+        Self(Arc::new(Engine { store, config, revoked: broadcast::channel(256).0 }))
     }
 
     /// The session of a request, not loaded yet: reads the `Cookie` headers and nothing else. No round trip.
@@ -187,6 +161,11 @@ impl Engine {
 
     pub(super) fn principal_at(&self, principal: &str) -> PrincipalAt {
         PrincipalAt { namespace: Arc::clone(&self.config.namespace), principal: principal.into() }
+    }
+
+    /// What names a principal's index in this process: the same principal may exist under several prefixes and namespaces.
+    pub(super) fn index_key(&self, principal: &str) -> String {
+        self.principal_at(principal).key(self.store.prefix()).as_str().to_owned()
     }
 
     pub(super) fn tell(&self, event: &SessionEvent) {

@@ -21,8 +21,9 @@ const MAX_NAME: usize = 128;
 /// Changes are recorded one by one and saved together, once, when the response is there (or by [`save`](Self::save)); two
 /// requests that change different entries at the same time both win. A session that nobody writes to is never made.
 ///
-/// Clones are the same session. A task that outlives its request (WebSocket, server-sent events) keeps a clone and calls
-/// [`save`](Self::save) itself.
+/// Clones are the same session. A task that outlives its request (WebSocket, server-sent events) calls [`save`](Self::save)
+/// itself; if it lives for longer than a renewal, it opens the session anew by its handle
+/// ([`Sessions::open`](super::Sessions::open)), since the secret that its request showed ends with the renewal's grace.
 #[derive(Clone, Debug)]
 pub struct Session(pub(super) Arc<Shared>);
 

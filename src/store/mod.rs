@@ -38,6 +38,7 @@ mod memory;
 pub mod op;
 mod operation;
 mod redis;
+mod revocations;
 mod wire;
 
 use std::sync::Arc;
@@ -56,6 +57,7 @@ use self::key::KeyPrefix;
 use self::memory::Memory;
 use self::operation::Verdict;
 use self::redis::Redis;
+use self::revocations::Revocations;
 use crate::clock::Clock;
 
 /// The handle that everything stands on. Cheap to clone; clones share one pool.
@@ -64,6 +66,7 @@ pub struct Store {
     backend: Backend,
     prefix: KeyPrefix,
     clock: Clock,
+    revocations: Revocations,
 }
 
 #[derive(Clone, Debug)]
@@ -83,7 +86,7 @@ impl Store {
     #[must_use]
     pub fn in_memory_with(limits: MemoryLimits, clock: Clock) -> Self {
         let backend = Backend::Memory(Memory::new(limits, clock.clone()));
-        Self { backend, prefix: KeyPrefix::default(), clock }
+        Self { backend, prefix: KeyPrefix::default(), clock, revocations: Revocations::default() }
     }
 
     /// A store on the Redis at `url`, with default settings. See [`StoreBuilder::connect`].
@@ -114,7 +117,8 @@ impl Store {
     }
 
     fn redis(redis: Redis, prefix: KeyPrefix) -> Self {
-        Self { backend: Backend::Redis(redis), prefix, clock: Clock::system() }
+        let (clock, revocations) = (Clock::system(), Revocations::default());
+        Self { backend: Backend::Redis(redis), prefix, clock, revocations }
     }
 
     /// The same store under another key prefix: the connections are shared, the keys are apart.
@@ -136,6 +140,10 @@ impl Store {
             Backend::Memory(_) => StoreKind::Memory,
             Backend::Redis(_) => StoreKind::Redis,
         }
+    }
+
+    pub(crate) const fn revocations(&self) -> &Revocations {
+        &self.revocations
     }
 
     /// The clock of this process's side: the embedded store's own, or the system's beside Redis.
@@ -200,6 +208,9 @@ impl Store {
                         return Err(error);
                     }
                 };
+                for error in used.replies.iter().filter_map(|reply| reply.as_ref().err()) {
+                    crate::metric::count("tower_keep_store_errors_total", error.kind().as_str());
+                }
                 let mut replies = std::mem::take(&mut used.replies).into_iter();
                 let outputs = batch.outputs(&self.prefix, &mut replies, &mut verdict);
                 if verdict.desync {

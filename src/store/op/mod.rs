@@ -42,7 +42,7 @@ pub struct PrincipalAt {
 }
 
 impl PrincipalAt {
-    fn key(&self, prefix: &KeyPrefix) -> Key {
+    pub(crate) fn key(&self, prefix: &KeyPrefix) -> Key {
         Key::new(prefix, &format!("{}-index", self.namespace), &self.principal)
     }
 }

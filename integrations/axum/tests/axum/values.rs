@@ -219,9 +219,14 @@ async fn additions_are_integers_within_exact_bounds() {
         assert_eq!(session.increment("n", MAX).await.unwrap(), MAX);
         assert_eq!(session.increment("n", -MAX).await.unwrap(), 0);
         assert_eq!(session.increment("n", -MAX).await.unwrap(), -MAX);
-        for by in [-1, i64::MIN, i64::MAX] {
+        let stored = async || {
+            let handle = session.handle().unwrap();
+            backend.sessions().open(&handle).await.unwrap().unwrap().get::<i64>("n").unwrap()
+        };
+        for by in [-1, -(MAX + 2), i64::MIN, 2 * MAX + 1, i64::MAX - 1, i64::MAX] {
             let beyond = session.increment("n", by).await;
             assert!(matches!(beyond, Err(SessionError::NotAnInteger)), "{by}: {beyond:?}");
+            assert_eq!(stored().await, Some(-MAX), "{by}: what was refused changed nothing");
         }
         assert_eq!(session.get::<i64>("n").unwrap(), Some(-MAX));
         for not in [json!(1.5), json!("1"), json!(null), json!([]), json!(1e3), json!(-0.0), json!(u64::MAX)]
@@ -290,6 +295,40 @@ async fn values_come_back_as_they_were() {
         assert_eq!(read.get::<u8>("absent").unwrap(), None);
         assert!(matches!(read.get::<u8>("v"), Err(SessionError::Decode)));
         assert!(read.get::<serde_json::Value>("v").unwrap().is_some(), "another type drops nothing");
+    })
+    .await;
+}
+
+/// The same through requests, whose writes take the shortest way.
+#[tokio::test]
+async fn a_refused_addition_of_a_request_changes_nothing() {
+    async fn add(session: Session, Path(by): Path<i64>) -> Result<String, SessionProblem> {
+        Ok(session.increment("n", by).await?.to_string())
+    }
+    const MAX: i64 = (1 << 53) - 1;
+    for_each_store(async |backend| {
+        let sessions = backend.sessions();
+        let app = with_layer(Router::new().route("/add/{by}", post(add)), &sessions).merge(site(&sessions));
+        for start in [0, 5, MAX, -MAX] {
+            let mut browser = Browser::new(&app);
+            assert_eq!(browser.post(&format!("/add/{start}")).await.body, start.to_string());
+            for by in [
+                i64::MIN,
+                -(1 << 54) - 1,
+                -(1 << 53) - 6,
+                (1 << 53) + 7,
+                (1 << 54) + 1,
+                i64::MAX - 1,
+                i64::MAX,
+            ] {
+                if start.checked_add(by).is_some_and(|sum| (-MAX..=MAX).contains(&sum)) {
+                    continue;
+                }
+                let answer = browser.post(&format!("/add/{by}")).await;
+                assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{start} + {by}");
+                assert_eq!(browser.get("/me").await.json()["entries"]["n"], start, "{start} + {by}");
+            }
+        }
     })
     .await;
 }
