@@ -332,3 +332,33 @@ async fn a_refused_addition_of_a_request_changes_nothing() {
     })
     .await;
 }
+
+/// Two changes that take as many words as one other.
+#[tokio::test]
+async fn clearing_and_taking_go_together_in_either_order() {
+    async fn first_clear(session: Session) -> Result<String, SessionProblem> {
+        session.clear()?;
+        take(session).await
+    }
+    async fn then_clear(session: Session) -> Result<String, SessionProblem> {
+        session.take_flash::<String>("notice")?;
+        session.clear()?;
+        Ok("Some(\"saved\")".to_owned())
+    }
+    for_each_store(async |backend| {
+        let sessions = backend.sessions();
+        let router =
+            Router::new().route("/first-clear", post(first_clear)).route("/then-clear", post(then_clear));
+        let app = with_layer(router, &sessions).merge(app(backend));
+        for path in ["/first-clear", "/then-clear"] {
+            let mut browser = Browser::new(&app);
+            browser.put("/entries/a", "1").await;
+            browser.post("/give").await;
+            let answer = browser.post(path).await;
+            assert_eq!((answer.status, answer.body.as_str()), (StatusCode::OK, "Some(\"saved\")"), "{path}");
+            assert_eq!(browser.get("/me").await.json()["entries"], json!({}), "{path}");
+            assert_eq!(browser.post("/take").await.body, "None", "{path}");
+        }
+    })
+    .await;
+}

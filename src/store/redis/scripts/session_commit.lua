@@ -24,7 +24,9 @@ local key, handle, expected, presented = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
 local rotation, secret, grace = ARGV[4], ARGV[5], tonumber(ARGV[6])
 
 -- The usual write: one change of a field that is there, by the current secret, while no timer is due. Two commands.
-if #ARGV == 14 and ARGV[10] == '' and ARGV[11] == '' and rotation == '' and ARGV[7] == '' and ARGV[9] == '' then
+-- Three words can also be two changes; and what is added must be a number that Lua can take back exactly.
+local usual = #ARGV == 14 and ARGV[10] == '' and ARGV[11] == '' and rotation == '' and ARGV[7] == '' and ARGV[9] == ''
+if usual and (ARGV[12] == 's' or ARGV[12] == 'i' and math.abs(tonumber(ARGV[14])) <= 9007199254740991) then
   local line = redis.call('HGET', key, '@')
   if not line then return { key, 'gone', 0, '' } end
   local h, generation, current = string.match(line, '^1 (%S+) (%d+) %d+ %d+ %d+ %d+ %d+ %d+ %d+ (%S+) %S+ %d+ ')
