@@ -29,11 +29,18 @@ async fn the_usual_write_decides_alike(store: &Store) {
     assert!(is_done(&case.change(&[set("t", "9007199254740991")]).await));
     assert_eq!(case.commit(usual(add("t", 1))).await, CommitOutcome::NotAnInteger);
     assert_eq!(case.field("t").await.as_deref(), Some("9007199254740991"));
+    for by in [i64::MIN, -18_014_398_509_481_983, 9_007_199_254_740_993, i64::MAX] {
+        assert_eq!(case.commit(usual(add("t", by))).await, CommitOutcome::NotAnInteger, "{by}");
+        assert_eq!(case.field("t").await.as_deref(), Some("9007199254740991"));
+    }
     let wrong = Commit { presented: Some(hash("wrong")), ..usual(set("s", "y")) };
     assert_eq!(case.commit(wrong).await, CommitOutcome::Gone);
     let stale = Commit { expected: Expected::Generation(7), ..usual(set("s", "y")) };
     assert_eq!(case.commit(stale).await, CommitOutcome::Gone);
     assert_eq!(case.field("s").await.as_deref(), Some("x"));
+    let both = Commit { touch_ms: None, max_fields: None, ..case.update(&[Change::Clear, remove("t")]) };
+    assert!(is_done(&case.commit(both).await));
+    assert!(case.record().await.fields.is_empty());
     let missing = Case::new(store);
     let late = Commit { touch_ms: None, max_fields: None, ..missing.update(&[set("s", "y")]) };
     assert_eq!(missing.commit(late).await, CommitOutcome::Gone);

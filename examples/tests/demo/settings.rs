@@ -150,3 +150,19 @@ async fn sigterm_finishes_what_is_under_way() {
     client.cookies = reader.cookies;
     assert_eq!(client.me().await["entries"]["a"], "1", "it was saved");
 }
+
+#[tokio::test]
+async fn connections_without_a_request_do_not_delay_the_end() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+
+    let mut demo = Demo::start(&[]).await;
+    let untouched = TcpStream::connect(demo.address).await.unwrap();
+    let mut idle = TcpStream::connect(demo.address).await.unwrap();
+    idle.write_all(b"GET /plain HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    let mut answer = [0; 1024];
+    assert!(idle.read(&mut answer).await.unwrap() > 0, "the connection is kept alive");
+    demo.terminate();
+    assert_eq!(demo.ended().await.code(), Some(0));
+    drop((untouched, idle));
+}
