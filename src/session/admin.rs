@@ -103,7 +103,10 @@ impl Sessions {
             loaded => loaded,
         };
         match loaded {
-            Ok(Loaded::Found(record)) => Ok(Some(Session(Shared::loaded(Arc::clone(&self.0), Some(record))))),
+            Ok(Loaded::Found(record)) => {
+                let found = Some((handle.clone(), record));
+                Ok(Some(Session(Shared::loaded(Arc::clone(&self.0), found))))
+            }
             Ok(Loaded::Missing) => Ok(None),
             Ok(Loaded::Corrupt) => Ok(self.corrupt(handle)),
             Err(error) if matches!(error.kind(), StoreErrorKind::WrongType | StoreErrorKind::Desync) => {

@@ -191,7 +191,7 @@ impl State {
                 Ok(Loaded::Found(record)) => {
                     let presented = token.secret.hash();
                     if opens(&record.meta, &presented, now_ms) {
-                        self.adopt(*record, Some(presented));
+                        self.adopt(token.handle.clone(), *record, Some(presented));
                         return Ok(());
                     }
                     SessionEvent::WrongSecret(handle())

@@ -26,10 +26,10 @@ impl Shared {
     }
 
     /// A session that was found outside of a request, or is to be made.
-    pub(super) fn loaded(engine: Arc<Engine>, record: Option<Box<Record>>) -> Arc<Self> {
+    pub(super) fn loaded(engine: Arc<Engine>, found: Option<(SessionHandle, Box<Record>)>) -> Arc<Self> {
         let mut state = State { phase: Phase::Loaded, asked: true, required: true, ..State::default() };
-        if let Some(record) = record {
-            state.adopt(*record, None);
+        if let Some((handle, record)) = found {
+            state.adopt(handle, *record, None);
         }
         Arc::new(Self { engine, io: tokio::sync::Mutex::new(()), state: Mutex::new(state) })
     }
@@ -127,8 +127,8 @@ pub(super) struct State {
 }
 
 impl State {
-    pub(super) fn adopt(&mut self, record: Record, presented: Option<Hash>) {
-        self.handle = SessionHandle::parse(&record.meta.handle);
+    pub(super) fn adopt(&mut self, handle: SessionHandle, record: Record, presented: Option<Hash>) {
+        self.handle = Some(handle);
         self.fields = record.fields;
         self.current = Some(Current { meta: record.meta, presented });
     }

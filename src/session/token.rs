@@ -25,8 +25,9 @@ impl SessionHandle {
     /// Reads a handle, as a client or an administrator names it. `None` when it is not of a handle's form.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let bytes: [u8; HANDLE_BYTES] = decode(text.as_bytes())?;
-        (text.len() == HANDLE_CHARS).then(|| Self(URL_SAFE_NO_PAD.encode(bytes).into()))
+        // Each value has one spelling, so the text that was decoded is the text that would be encoded.
+        decode::<HANDLE_BYTES>(text.as_bytes())?;
+        (text.len() == HANDLE_CHARS).then(|| Self(text.into()))
     }
 
     /// The handle as text.
