@@ -8,7 +8,7 @@ use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, FormRejection, PathRejection, QueryRejection};
 use axum::extract::{Form, Path, Query};
 use axum::http::{HeaderMap, StatusCode, header};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tower_keep_axum::RequiredSession;
 use tower_keep_axum::session::{Login, SessionHandle};
@@ -43,18 +43,24 @@ pub async fn logout(session: RequiredSession) -> Answer<StatusCode> {
     Ok(StatusCode::NO_CONTENT)
 }
 
-pub async fn me(session: RequiredSession) -> Answer<Json<Value>> {
-    let entries: BTreeMap<String, Value> = session
-        .entries()
-        .into_iter()
-        .filter_map(|(name, value)| Some((name.strip_prefix(ENTRY)?.to_owned(), value)))
-        .collect();
-    Ok(Json(json!({
-        "user": session.principal(),
-        "handle": session.handle().as_ref().map(SessionHandle::as_str),
-        "visits": session.get::<i64>("visits")?.unwrap_or(0),
-        "entries": entries,
-    })))
+#[derive(Serialize)]
+pub struct Me {
+    user: Option<String>,
+    handle: Option<String>,
+    visits: i64,
+    entries: BTreeMap<String, Value>,
+}
+
+pub async fn me(session: RequiredSession) -> Answer<Json<Me>> {
+    let entries = session.entries().into_iter();
+    Ok(Json(Me {
+        user: session.principal(),
+        handle: session.handle().map(|handle| handle.to_string()),
+        visits: session.get("visits")?.unwrap_or(0),
+        entries: entries
+            .filter_map(|(name, value)| Some((name.strip_prefix(ENTRY)?.to_owned(), value)))
+            .collect(),
+    }))
 }
 
 pub async fn visits(session: RequiredSession) -> Answer<Json<Value>> {

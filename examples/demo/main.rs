@@ -10,6 +10,7 @@ mod settings;
 
 use std::error::Error;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use axum::Router;
 use axum::routing::{delete, get, post, put};
@@ -20,7 +21,7 @@ use tower_keep_axum::store::Store;
 use settings::{Settings, named};
 
 /// What handlers share beside the session.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct App {
     store: Store,
     metrics: PrometheusHandle,
@@ -66,7 +67,7 @@ fn router(app: App, sessions: Sessions) -> Router {
         .route("/api/logout-others", post(api::logout_others))
         .fallback(problem::not_found)
         .method_not_allowed_fallback(problem::method_not_allowed)
-        .with_state(app)
+        .with_state(Arc::new(app))
         // Outermost: every route, and every error, passes the session layer.
         .layer(SessionLayer::new(sessions))
 }

@@ -1,6 +1,7 @@
 //! The page for people, a stream, and what operators look at.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
@@ -44,7 +45,7 @@ pub async fn stream() -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
     }))
 }
 
-pub async fn health(State(app): State<App>) -> impl IntoResponse {
+pub async fn health(State(app): State<Arc<App>>) -> impl IntoResponse {
     let health = app.store.health().await;
     let status = if health.is_up() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let latency_us = health.latency.as_ref().ok().map(|latency| latency.as_micros() as u64);
@@ -62,6 +63,6 @@ pub async fn health(State(app): State<App>) -> impl IntoResponse {
     (status, Json(body))
 }
 
-pub async fn metrics(State(app): State<App>) -> String {
+pub async fn metrics(State(app): State<Arc<App>>) -> String {
     app.metrics.render()
 }

@@ -128,6 +128,7 @@ impl Sessions {
                 if candidates.len() < MAX_CANDIDATES
                     && let Some(token) = Token::parse(value)
                 {
+                    candidates.reserve_exact(1); // one, nearly always
                     candidates.push(token);
                 }
             }

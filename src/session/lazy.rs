@@ -30,6 +30,12 @@ pub struct Finish {
     pub failure: Option<SessionError>,
 }
 
+/// What a request's cookies ask for: one session, nearly always.
+enum Loads {
+    One(LoadSession),
+    Several(Vec<LoadSession>),
+}
+
 impl fmt::Debug for Finish {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Finish")
@@ -65,11 +71,12 @@ impl LazySession {
     /// [`SessionError::Store`] when the store fails and the policy is [`FailurePolicy::Required`].
     pub async fn load_with(&self, policy: FailurePolicy) -> Result<Session, SessionError> {
         let _io = self.0.io.lock().await;
-        while let Some(loads) = self.prepare() {
-            let store = &self.0.engine.store;
-            match <[LoadSession; 1]>::try_from(loads) {
-                Ok([load]) => self.complete(Ok(vec![store.run(load).await])),
-                Err(loads) => self.complete(store.batch(loads).await),
+        let store = &self.0.engine.store;
+        while let Some(load) = self.next_load() {
+            // In boxes, so that the futures of handlers stay small.
+            match load {
+                Loads::One(load) => self.adopt(std::iter::once(Box::pin(store.run(load)).await)),
+                Loads::Several(loads) => self.complete(Box::pin(store.batch(loads)).await),
             }
         }
         let mut state = self.0.state();
@@ -85,22 +92,40 @@ impl LazySession {
     /// [`complete`](Self::complete). `None` when there is nothing to ask: no well-formed cookie, or loaded already.
     #[must_use]
     pub fn prepare(&self) -> Option<Vec<LoadSession>> {
+        self.next_load().map(|loads| match loads {
+            Loads::One(load) => vec![load],
+            Loads::Several(loads) => loads,
+        })
+    }
+
+    fn next_load(&self) -> Option<Loads> {
         let mut state = self.0.state();
         if !matches!(state.phase, Phase::Unloaded) {
             return None;
         }
-        if state.candidates.is_empty() {
-            state.phase = Phase::Loaded;
-            return None;
+        let load = |token: &Token| LoadSession(self.0.engine.at(&token.handle));
+        match state.candidates.as_slice() {
+            [] => {
+                state.phase = Phase::Loaded;
+                None
+            }
+            [token] => Some(Loads::One(load(token))),
+            tokens => Some(Loads::Several(tokens.iter().map(load).collect())),
         }
-        Some(state.candidates.iter().map(|token| LoadSession(self.0.engine.at(&token.handle))).collect())
     }
 
     /// Takes the answers to what [`prepare`](Self::prepare) asked. The session counts as unused until somebody loads it.
     pub fn complete(&self, answers: Result<Vec<Result<Loaded, StoreError>>, StoreError>) {
+        match answers {
+            Ok(answers) => self.adopt(answers.into_iter()),
+            Err(error) => self.adopt(std::iter::once(Err(error))),
+        }
+    }
+
+    fn adopt(&self, answers: impl Iterator<Item = Result<Loaded, StoreError>>) {
         let now_ms = self.0.engine.store.now_ms();
         let mut state = self.0.state();
-        state.phase = match answers.and_then(|answers| state.choose(answers, now_ms)) {
+        state.phase = match state.choose(answers, now_ms) {
             Ok(()) => Phase::Loaded,
             // The connection was out of step and is dropped, or the record lies under a key that is not its own: another
             // connection will tell.
@@ -111,8 +136,11 @@ impl LazySession {
             }
             Err(error) => Phase::Degraded(error),
         };
+        let quiet = state.events.is_empty();
         drop(state);
-        self.0.tell_events();
+        if !quiet {
+            self.0.tell_events();
+        }
     }
 
     /// Saves what the handler recorded, if anything, and tells what the response must carry. At most one round trip; none
@@ -183,8 +211,12 @@ fn opens(meta: &Meta, presented: &Hash, now_ms: u64) -> bool {
 
 impl State {
     /// Adopts the first session that its cookie opens.
-    fn choose(&mut self, answers: Vec<Result<Loaded, StoreError>>, now_ms: u64) -> Result<(), StoreError> {
-        for (i, answer) in answers.into_iter().enumerate() {
+    fn choose(
+        &mut self,
+        answers: impl Iterator<Item = Result<Loaded, StoreError>>,
+        now_ms: u64,
+    ) -> Result<(), StoreError> {
+        for (i, answer) in answers.enumerate() {
             let Some(token) = self.candidates.get(i) else { break };
             let handle = || token.handle.clone();
             let event = match answer {

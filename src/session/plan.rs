@@ -1,5 +1,7 @@
 //! What a save sends, taken out of the state before the await, and what its answer means for the state.
 
+use std::sync::Arc;
+
 use super::engine::{CookieLifetime, Engine};
 use super::error::SessionError;
 use super::event::SessionEvent;
@@ -22,7 +24,7 @@ pub(super) struct PlannedCommit {
     pub(super) handle: SessionHandle,
     pub(super) token: Option<Token>,
     pub(super) login: Option<PendingLogin>,
-    pub(super) commit: Commit,
+    pub(super) commit: Arc<Commit>,
 }
 
 impl State {
@@ -111,7 +113,7 @@ impl State {
             max_fields: std::mem::take(&mut self.grew).then_some(config.max_entries * 2 + 3),
             changes,
         };
-        Ok(PlannedCommit { handle, token, login, commit })
+        Ok(PlannedCommit { handle, token, login, commit: Arc::new(commit) })
     }
 
     fn plan_index(&self, engine: &Engine, planned: &PlannedCommit, due: Due) -> Option<AddMember> {
@@ -137,12 +139,13 @@ impl State {
 
     /// What was taken for a save that was not written goes back, so that another save can try it.
     pub(super) fn put_back(&mut self, plan: Plan) {
-        if let Some(mut planned) = plan.commit {
-            planned.commit.changes.retain(|change| !matches!(change, Change::Add(..)));
-            planned.commit.changes.append(&mut self.changes);
-            self.changes = planned.commit.changes;
-            self.grew |= planned.commit.max_fields.is_some();
-            self.rotate |= matches!(planned.commit.rotation, Rotation::Swap(_)) && self.current.is_some();
+        if let Some(planned) = plan.commit {
+            let mut commit = Arc::unwrap_or_clone(planned.commit);
+            commit.changes.retain(|change| !matches!(change, Change::Add(..)));
+            commit.changes.append(&mut self.changes);
+            self.changes = commit.changes;
+            self.grew |= commit.max_fields.is_some();
+            self.rotate |= matches!(commit.rotation, Rotation::Swap(_)) && self.current.is_some();
             self.login = self.login.take().or(planned.login);
         }
         self.removal = self.removal.take().or(plan.removal);

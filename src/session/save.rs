@@ -1,5 +1,7 @@
 //! Saving: one round trip that removes, writes and indexes, and what its answers mean.
 
+use std::sync::Arc;
+
 use super::admin::{Belongs, belongs, tolerate};
 use super::error::SessionError;
 use super::event::SessionEvent;
@@ -37,7 +39,7 @@ impl Shared {
     /// Writes what was recorded, if anything.
     pub(super) async fn save(&self) -> Result<(), SessionError> {
         let _io = self.io.lock().await;
-        let saved = self.save_locked(None).await.map(drop);
+        let saved = Box::pin(self.save_locked(None)).await.map(drop);
         self.tell_events();
         saved
     }
@@ -46,9 +48,9 @@ impl Shared {
     pub(super) async fn save_and_add(&self, name: &str, by: i64) -> Result<i64, SessionError> {
         let _io = self.io.lock().await;
         if self.state().has_changed(name) {
-            self.save_locked(None).await?;
+            Box::pin(self.save_locked(None)).await?;
         }
-        let sums = self.save_locked(Some(Change::Add(name.to_owned(), by))).await;
+        let sums = Box::pin(self.save_locked(Some(Change::Add(name.to_owned(), by)))).await;
         self.tell_events();
         sums?.last().copied().ok_or_else(|| StoreError::new(StoreErrorKind::Desync).into())
     }
@@ -63,7 +65,8 @@ impl Shared {
                 member.map(|name| RemoveMember(engine.principal_at(name), vec![removal.handle.to_string()]));
             (RemoveSession(engine.at(&removal.handle)), leave)
         });
-        let commit = plan.commit.as_ref().map(|c| CommitSession(engine.at(&c.handle), c.commit.clone()));
+        let commit =
+            plan.commit.as_ref().map(|c| CommitSession::new(engine.at(&c.handle), Arc::clone(&c.commit)));
         let index = plan.index.clone();
         let flight = InFlight { shared: self, plan: Some(plan) };
         let answers = engine.store.batch((removal, commit, index)).await;
@@ -93,14 +96,16 @@ impl Shared {
             let refused = matches!(&indexed, Ok(Some(added)) if added.outcome == AddOutcome::Revoked
                 || engine.may_precede_revocation(&login, added));
             if !written {
-                self.leave_index(&plan).await;
+                Box::pin(self.leave_index(&plan)).await;
             } else if refused || indexed.is_err() {
-                return self.undo_login(plan, indexed.map(drop)).await;
+                return Box::pin(self.undo_login(plan, indexed.map(drop))).await;
             }
         }
         let result = self.state().settle(engine, plan, outcome, now_ms);
-        if let Ok(Some(added)) = indexed {
-            self.make_way(added).await;
+        if let Ok(Some(added)) = indexed
+            && !added.give_way.is_empty()
+        {
+            Box::pin(self.make_way(added)).await;
         }
         result
     }
@@ -159,9 +164,6 @@ impl Shared {
     /// Ends the sessions that are beyond the number allowed. They stay in the index until they are removed, so that the next
     /// sign-in repeats what failed here.
     async fn make_way(&self, added: Added) {
-        if added.give_way.is_empty() {
-            return;
-        }
         let engine = &*self.engine;
         let handles: Vec<_> =
             added.give_way.iter().filter_map(|handle| SessionHandle::parse(handle)).collect();

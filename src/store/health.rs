@@ -73,7 +73,7 @@ pub struct Health {
     pub latency: Result<Duration, StoreError>,
     /// The pool's counts; zero for the embedded store.
     pub pool: PoolCounts,
-    /// Replies that did not belong to their request, since the store was built.
+    /// Connections that gave a reply which did not belong to its request, since the store was built; each was dropped.
     pub desyncs: u64,
 }
 

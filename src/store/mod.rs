@@ -29,6 +29,7 @@
 
 mod builder;
 mod error;
+mod fields;
 #[cfg(feature = "test-util")]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -56,7 +57,7 @@ pub use operation::{Batch, Operation};
 use self::key::KeyPrefix;
 use self::memory::Memory;
 use self::operation::Verdict;
-use self::redis::Redis;
+use self::redis::{Redis, Used};
 use self::revocations::Revocations;
 use crate::clock::Clock;
 
@@ -196,25 +197,25 @@ impl Store {
                 Ok(batch.outputs(&self.prefix, &mut replies, &mut verdict))
             }
             Backend::Redis(redis) => {
-                let mut commands = Vec::new();
+                let mut commands = Vec::with_capacity(1); // the usual batch is one operation
                 batch.commands(&self.prefix, &mut commands);
                 if commands.is_empty() {
-                    return Ok(batch.outputs(&self.prefix, &mut Vec::new().into_iter(), &mut verdict));
+                    return Ok(batch.outputs(&self.prefix, &mut std::iter::empty(), &mut verdict));
                 }
-                let mut used = match redis.execute(&commands).await {
+                let used = match redis.execute(&commands).await {
                     Ok(used) => used,
                     Err(error) => {
                         crate::metric::count("tower_keep_store_errors_total", error.kind().as_str());
                         return Err(error);
                     }
                 };
-                for error in used.replies.iter().filter_map(|reply| reply.as_ref().err()) {
+                for error in used.answers.errors() {
                     crate::metric::count("tower_keep_store_errors_total", error.kind().as_str());
                 }
-                let mut replies = std::mem::take(&mut used.replies).into_iter();
-                let outputs = batch.outputs(&self.prefix, &mut replies, &mut verdict);
+                let Used { answers, link } = used;
+                let outputs = answers.read(|replies| batch.outputs(&self.prefix, replies, &mut verdict));
                 if verdict.desync {
-                    redis.desynchronised(&used);
+                    redis.desynchronised(&link);
                 }
                 Ok(outputs)
             }

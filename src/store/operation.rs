@@ -20,11 +20,11 @@ pub trait Operation: sealed::Sealed + Send + Sync {
 
     /// The same on the embedded store, under its lock, with a reply of the same shape.
     #[doc(hidden)]
-    fn apply(&self, prefix: &KeyPrefix, db: &mut Db) -> Result<Reply, StoreError>;
+    fn apply(&self, prefix: &KeyPrefix, db: &mut Db) -> Result<Reply<'static>, StoreError>;
 
     /// Reads the reply, and refuses one that belongs to another key.
     #[doc(hidden)]
-    fn output(&self, prefix: &KeyPrefix, reply: Reply) -> Result<Self::Output, StoreError>;
+    fn output(&self, prefix: &KeyPrefix, reply: Reply<'_>) -> Result<Self::Output, StoreError>;
 }
 
 pub(super) mod sealed {
@@ -38,7 +38,11 @@ pub struct Verdict {
     pub desync: bool,
 }
 
-type Replies = std::vec::IntoIter<Result<Reply, StoreError>>;
+type Replies<'a, 'r> = dyn Iterator<Item = Result<Reply<'r>, StoreError>> + 'a;
+
+/// One reply of the embedded store.
+#[doc(hidden)]
+pub type Applied = Result<Reply<'static>, StoreError>;
 
 /// Operations that go out together in one round trip: an [`Operation`], an `Option` or `Vec` of batches, or a
 /// tuple of up to four. The operations of a batch are independent of each other: each has a result of its
@@ -51,10 +55,15 @@ pub trait Batch: Send + Sync {
     fn commands(&self, prefix: &KeyPrefix, commands: &mut Vec<Command>);
 
     #[doc(hidden)]
-    fn apply_all(&self, prefix: &KeyPrefix, db: &mut Db, replies: &mut Vec<Result<Reply, StoreError>>);
+    fn apply_all(&self, prefix: &KeyPrefix, db: &mut Db, replies: &mut Vec<Applied>);
 
     #[doc(hidden)]
-    fn outputs(&self, prefix: &KeyPrefix, replies: &mut Replies, verdict: &mut Verdict) -> Self::Outputs;
+    fn outputs(
+        &self,
+        prefix: &KeyPrefix,
+        replies: &mut Replies<'_, '_>,
+        verdict: &mut Verdict,
+    ) -> Self::Outputs;
 }
 
 impl<O: Operation> Batch for O {
@@ -64,11 +73,16 @@ impl<O: Operation> Batch for O {
         commands.push(self.command(prefix));
     }
 
-    fn apply_all(&self, prefix: &KeyPrefix, db: &mut Db, replies: &mut Vec<Result<Reply, StoreError>>) {
+    fn apply_all(&self, prefix: &KeyPrefix, db: &mut Db, replies: &mut Vec<Applied>) {
         replies.push(self.apply(prefix, db));
     }
 
-    fn outputs(&self, prefix: &KeyPrefix, replies: &mut Replies, verdict: &mut Verdict) -> Self::Outputs {
+    fn outputs(
+        &self,
+        prefix: &KeyPrefix,
+        replies: &mut Replies<'_, '_>,
+        verdict: &mut Verdict,
+    ) -> Self::Outputs {
         let reply = replies.next().unwrap_or_else(|| Err(StoreErrorKind::Desync.into()));
         let output = reply.and_then(|reply| self.output(prefix, reply));
         verdict.desync |= matches!(&output, Err(error) if error.kind() == StoreErrorKind::Desync);
@@ -85,13 +99,18 @@ impl<B: Batch> Batch for Option<B> {
         }
     }
 
-    fn apply_all(&self, prefix: &KeyPrefix, db: &mut Db, replies: &mut Vec<Result<Reply, StoreError>>) {
+    fn apply_all(&self, prefix: &KeyPrefix, db: &mut Db, replies: &mut Vec<Applied>) {
         if let Some(batch) = self {
             batch.apply_all(prefix, db, replies);
         }
     }
 
-    fn outputs(&self, prefix: &KeyPrefix, replies: &mut Replies, verdict: &mut Verdict) -> Self::Outputs {
+    fn outputs(
+        &self,
+        prefix: &KeyPrefix,
+        replies: &mut Replies<'_, '_>,
+        verdict: &mut Verdict,
+    ) -> Self::Outputs {
         self.as_ref().map(|batch| batch.outputs(prefix, replies, verdict))
     }
 }
@@ -103,11 +122,16 @@ impl<B: Batch> Batch for Vec<B> {
         self.iter().for_each(|batch| batch.commands(prefix, commands));
     }
 
-    fn apply_all(&self, prefix: &KeyPrefix, db: &mut Db, replies: &mut Vec<Result<Reply, StoreError>>) {
+    fn apply_all(&self, prefix: &KeyPrefix, db: &mut Db, replies: &mut Vec<Applied>) {
         self.iter().for_each(|batch| batch.apply_all(prefix, db, replies));
     }
 
-    fn outputs(&self, prefix: &KeyPrefix, replies: &mut Replies, verdict: &mut Verdict) -> Self::Outputs {
+    fn outputs(
+        &self,
+        prefix: &KeyPrefix,
+        replies: &mut Replies<'_, '_>,
+        verdict: &mut Verdict,
+    ) -> Self::Outputs {
         self.iter().map(|batch| batch.outputs(prefix, replies, verdict)).collect()
     }
 }
@@ -121,11 +145,11 @@ macro_rules! tuple_batch {
                 $(self.$index.commands(prefix, commands);)+
             }
 
-            fn apply_all(&self, prefix: &KeyPrefix, db: &mut Db, replies: &mut Vec<Result<Reply, StoreError>>) {
+            fn apply_all(&self, prefix: &KeyPrefix, db: &mut Db, replies: &mut Vec<Applied>) {
                 $(self.$index.apply_all(prefix, db, replies);)+
             }
 
-            fn outputs(&self, prefix: &KeyPrefix, replies: &mut Replies, verdict: &mut Verdict) -> Self::Outputs {
+            fn outputs(&self, prefix: &KeyPrefix, replies: &mut Replies<'_, '_>, verdict: &mut Verdict) -> Self::Outputs {
                 ($(self.$index.outputs(prefix, replies, verdict),)+)
             }
         }

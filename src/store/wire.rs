@@ -75,12 +75,12 @@ impl Command {
     }
 }
 
-/// One reply, as either backend gives it.
+/// One reply, as either backend gives it; Redis' refers to the bytes that were received.
 #[derive(Clone, PartialEq, Eq)]
-pub enum Reply {
+pub enum Reply<'a> {
     Nil,
     Int(i64),
-    Bytes(Vec<u8>),
+    Bytes(Cow<'a, [u8]>),
     Array(Vec<Self>),
 }
 
@@ -89,7 +89,7 @@ pub fn desync() -> StoreError {
     StoreError::new(StoreErrorKind::Desync)
 }
 
-impl Reply {
+impl<'a> Reply<'a> {
     pub fn int(self) -> Result<i64, StoreError> {
         match self {
             Self::Int(n) => Ok(n),
@@ -98,13 +98,10 @@ impl Reply {
     }
 
     pub fn text(self) -> Result<String, StoreError> {
-        match self {
-            Self::Bytes(bytes) => String::from_utf8(bytes).map_err(|_| desync()),
-            _ => Err(desync()),
-        }
+        String::from_utf8(self.bytes()?.into_owned()).map_err(|_| desync())
     }
 
-    pub fn bytes(self) -> Result<Vec<u8>, StoreError> {
+    pub fn bytes(self) -> Result<Cow<'a, [u8]>, StoreError> {
         match self {
             Self::Bytes(bytes) => Ok(bytes),
             _ => Err(desync()),
@@ -122,20 +119,36 @@ impl Reply {
     pub fn echoed(self, key: &Key) -> Result<std::vec::IntoIter<Self>, StoreError> {
         let mut items = self.array()?.into_iter();
         match items.next() {
-            Some(Self::Bytes(echo)) if echo == key.as_str().as_bytes() => Ok(items),
+            Some(Self::Bytes(echo)) if *echo == *key.as_str().as_bytes() => Ok(items),
             _ => Err(desync()),
+        }
+    }
+
+    /// The same, with bytes of its own.
+    pub fn into_owned(self) -> Reply<'static> {
+        match self {
+            Self::Nil => Reply::Nil,
+            Self::Int(n) => Reply::Int(n),
+            Self::Bytes(bytes) => Reply::Bytes(Cow::Owned(bytes.into_owned())),
+            Self::Array(items) => Reply::Array(items.into_iter().map(Self::into_owned).collect()),
         }
     }
 }
 
-impl std::fmt::Debug for Reply {
+impl std::fmt::Debug for Reply<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Reply(..)")
     }
 }
 
-impl From<&str> for Reply {
+impl From<&str> for Reply<'static> {
     fn from(text: &str) -> Self {
-        Self::Bytes(text.as_bytes().to_vec())
+        text.as_bytes().to_vec().into()
+    }
+}
+
+impl From<Vec<u8>> for Reply<'static> {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::Bytes(Cow::Owned(bytes))
     }
 }

@@ -14,8 +14,8 @@ pub(super) async fn accept(store: &Store) {
     let index = PrincipalAt { namespace: Arc::from("session"), principal: unique().into() };
     let add =
         AddMember { at: index.clone(), handle: "h".into(), ttl_ms: 60_000, login_age_us: Some(0), most: 9 };
-    let change = CommitSession(living.at.clone(), living.update(&[set("a", "1")]));
-    let late = CommitSession(dead.at.clone(), dead.update(&[set("a", "1")]));
+    let change = CommitSession::new(living.at.clone(), living.update(&[set("a", "1")]));
+    let late = CommitSession::new(dead.at.clone(), dead.update(&[set("a", "1")]));
     let loads = vec![LoadSession(living.at.clone()), LoadSession(dead.at.clone())];
 
     let ((changed, refused), added, loads, nothing) =

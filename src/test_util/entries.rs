@@ -108,7 +108,8 @@ async fn parallel_changes_all_win(store: &Store) {
         commits.push(case.change(&[add("n", 1), add("m", i)]).await);
         let (a, b) = (format!("a{}", i % 3), format!("b{}", i % 3));
         let (first, second) = (case.update(&[set(&a, "1")]), case.update(&[set(&b, "1")]));
-        let pair = [first, second].map(|commit| crate::store::op::CommitSession(case.at.clone(), commit));
+        let pair =
+            [first, second].map(|commit| crate::store::op::CommitSession::new(case.at.clone(), commit));
         let answers = store.batch(Vec::from(pair)).await.expect("serves");
         assert!(
             answers.iter().all(|answer| answer.as_ref().is_ok_and(|committed| is_done(&committed.outcome)))

@@ -106,7 +106,7 @@ impl<'a> Case<'a> {
     }
 
     async fn commit(&self, commit: Commit) -> CommitOutcome {
-        let committed = self.store.run(CommitSession(self.at.clone(), commit)).await;
+        let committed = self.store.run(CommitSession::new(self.at.clone(), commit)).await;
         committed.expect("the store serves").outcome
     }
 

@@ -72,7 +72,7 @@ fn commit(name: &str, expected: Expected, changes: Vec<Change>) -> CommitSession
         max_fields: Some(100),
         changes,
     };
-    CommitSession(session(name), commit)
+    CommitSession::new(session(name), commit)
 }
 
 /// Signs a session in.

@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::MemoryLimits;
 use crate::store::error::{StoreError, StoreErrorKind};
+use crate::store::fields::Fields;
 use crate::store::key::Key;
 
 /// A value, in the same types as Redis holds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value {
     /// Fields of a session.
-    Hash(BTreeMap<String, Vec<u8>>),
+    Hash(Fields),
     /// Members with a score, here always a time in microseconds.
     Sorted(BTreeMap<String, u64>),
 }
@@ -78,7 +79,7 @@ impl Db {
     }
 
     /// The hash under a key.
-    pub fn hash(&self, key: &Key) -> Result<Option<&BTreeMap<String, Vec<u8>>>, StoreError> {
+    pub fn hash(&self, key: &Key) -> Result<Option<&Fields>, StoreError> {
         match self.slots.get(key).map(|slot| &slot.value) {
             None => Ok(None),
             Some(Value::Hash(fields)) => Ok(Some(fields)),
@@ -142,7 +143,7 @@ mod tests {
     }
 
     fn hash(text: &str) -> Value {
-        Value::Hash(BTreeMap::from([("f".to_owned(), text.as_bytes().to_vec())]))
+        Value::Hash(Fields::from([("f".to_owned(), text.as_bytes().to_vec())]))
     }
 
     #[test]

@@ -6,10 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 pub use db::{Db, Value};
 
-use super::error::StoreError;
 use super::key::KeyPrefix;
-use super::operation::Batch;
-use super::wire::Reply;
+use super::operation::{Applied, Batch};
 use crate::clock::Clock;
 
 /// The bounds of the embedded store. What would exceed them is refused with
@@ -51,7 +49,7 @@ impl Memory {
     }
 
     /// Runs a whole batch under one lock, so that it is atomic here.
-    pub(super) fn execute(&self, prefix: &KeyPrefix, batch: &impl Batch) -> Vec<Result<Reply, StoreError>> {
+    pub(super) fn execute(&self, prefix: &KeyPrefix, batch: &impl Batch) -> Vec<Applied> {
         // A panic while the lock was held cannot leave an entry half-written: each is put in place whole.
         let mut db = self.db.lock().unwrap_or_else(PoisonError::into_inner);
         db.set_time(self.clock.now_us());

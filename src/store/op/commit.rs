@@ -1,7 +1,10 @@
 //! Writing a session: one script, all or nothing.
 
+use std::sync::Arc;
+
+use super::Fields;
 use super::SessionAt;
-use super::record::{Fields, Hash, META, Meta};
+use super::record::{Hash, META, Meta};
 use crate::store::error::StoreError;
 use crate::store::key::{Key, KeyPrefix};
 use crate::store::memory::{Db, Value};
@@ -44,7 +47,7 @@ pub enum Rotation {
 
 /// Writes a session: makes it, changes entries, rotates, signs in or out, or only touches it. One script.
 #[derive(Clone)]
-pub struct CommitSession(pub SessionAt, pub Commit);
+pub struct CommitSession(pub SessionAt, pub Arc<Commit>);
 
 /// What a [`CommitSession`] writes.
 #[derive(Clone, Debug)]
@@ -94,6 +97,14 @@ pub enum CommitOutcome {
     NotAnInteger,
 }
 
+impl CommitSession {
+    /// A commit to the session at `at`.
+    #[must_use]
+    pub fn new(at: SessionAt, commit: impl Into<Arc<Commit>>) -> Self {
+        Self(at, commit.into())
+    }
+}
+
 impl Sealed for CommitSession {}
 
 impl Operation for CommitSession {
@@ -133,7 +144,7 @@ impl Operation for CommitSession {
         })
     }
 
-    fn apply(&self, prefix: &KeyPrefix, db: &mut Db) -> Result<Reply, StoreError> {
+    fn apply(&self, prefix: &KeyPrefix, db: &mut Db) -> Result<Reply<'static>, StoreError> {
         let key = self.0.key(prefix);
         let now_ms = db.now_ms();
         let (status, meta, sums) = match self.1.decide(&self.0.handle, db.hash(&key)?, now_ms) {
@@ -147,7 +158,7 @@ impl Operation for CommitSession {
         Ok(Reply::Array(items))
     }
 
-    fn output(&self, prefix: &KeyPrefix, reply: Reply) -> Result<Committed, StoreError> {
+    fn output(&self, prefix: &KeyPrefix, reply: Reply<'_>) -> Result<Committed, StoreError> {
         let mut items = reply.echoed(&self.0.key(prefix))?;
         let mut next = || items.next().ok_or_else(desync);
         let status = next()?.text()?;

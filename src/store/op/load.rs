@@ -1,7 +1,7 @@
 //! Reading a session.
 
-use super::SessionAt;
-use super::record::{Fields, LABEL, META, Meta, Record};
+use super::record::{LABEL, META, Meta, Record};
+use super::{Fields, SessionAt};
 use crate::store::error::StoreError;
 use crate::store::key::KeyPrefix;
 use crate::store::memory::Db;
@@ -33,14 +33,14 @@ impl Operation for LoadSession {
         Command::read("HGETALL", self.0.key(prefix))
     }
 
-    fn apply(&self, prefix: &KeyPrefix, db: &mut Db) -> Result<Reply, StoreError> {
-        let fields = db.hash(&self.0.key(prefix))?.into_iter().flatten();
+    fn apply(&self, prefix: &KeyPrefix, db: &mut Db) -> Result<Reply<'static>, StoreError> {
+        let fields = db.hash(&self.0.key(prefix))?.into_iter().flat_map(Fields::iter);
         Ok(Reply::Array(
-            fields.flat_map(|(name, value)| [name.as_str().into(), Reply::Bytes(value.clone())]).collect(),
+            fields.flat_map(|(name, value)| [name.as_str().into(), value.clone().into()]).collect(),
         ))
     }
 
-    fn output(&self, _: &KeyPrefix, reply: Reply) -> Result<Loaded, StoreError> {
+    fn output(&self, _: &KeyPrefix, reply: Reply<'_>) -> Result<Loaded, StoreError> {
         let items = reply.array()?;
         if items.is_empty() {
             return Ok(Loaded::Missing);
@@ -48,19 +48,20 @@ impl Operation for LoadSession {
         if items.len() % 2 != 0 {
             return Err(desync());
         }
-        let mut fields = Fields::new();
+        let (mut meta, mut fields) = (None, Vec::with_capacity(items.len() / 2));
         let mut items = items.into_iter();
         while let (Some(name), Some(value)) = (items.next(), items.next()) {
-            // A name that is not UTF-8 cannot be one that this crate wrote; the rest of the session lives.
-            if let Ok(name) = String::from_utf8(name.bytes()?) {
-                fields.insert(name, value.bytes()?);
+            let (name, value) = (name.bytes()?, value.bytes()?);
+            if *name == *META.as_bytes() {
+                meta = Meta::parse(&value);
+            } else if let Ok(name) = String::from_utf8(name.into_owned()) {
+                // A name that is not UTF-8 cannot be one that this crate wrote; the rest of the session lives.
+                fields.push((name, value.into_owned()));
             }
         }
-        let Some(meta) = fields.remove(META).and_then(|line| Meta::parse(&line)) else {
-            return Ok(Loaded::Corrupt);
-        };
+        let Some(meta) = meta else { return Ok(Loaded::Corrupt) };
         own_record(&meta, &self.0)?;
-        Ok(Loaded::Found(Box::new(Record { meta, fields })))
+        Ok(Loaded::Found(Box::new(Record { meta, fields: Fields::from_iter(fields) })))
     }
 }
 
@@ -86,14 +87,13 @@ impl Operation for PeekSession {
         Command::read("HMGET", self.0.key(prefix)).word(META).word(LABEL)
     }
 
-    fn apply(&self, prefix: &KeyPrefix, db: &mut Db) -> Result<Reply, StoreError> {
+    fn apply(&self, prefix: &KeyPrefix, db: &mut Db) -> Result<Reply<'static>, StoreError> {
         let fields = db.hash(&self.0.key(prefix))?;
-        let field =
-            |name| fields.and_then(|f| f.get(name)).map_or(Reply::Nil, |value| Reply::Bytes(value.clone()));
+        let field = |name| fields.and_then(|f| f.get(name)).map_or(Reply::Nil, |value| value.clone().into());
         Ok(Reply::Array(vec![field(META), field(LABEL)]))
     }
 
-    fn output(&self, _: &KeyPrefix, reply: Reply) -> Result<Self::Output, StoreError> {
+    fn output(&self, _: &KeyPrefix, reply: Reply<'_>) -> Result<Self::Output, StoreError> {
         let Ok([meta, label]) = <[Reply; 2]>::try_from(reply.array()?) else { return Err(desync()) };
         let meta = match meta {
             Reply::Nil => return Ok(None),

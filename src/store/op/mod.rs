@@ -12,9 +12,10 @@ pub use load::{LoadSession, Loaded, PeekSession, Peeked};
 pub use principal::{
     AddMember, AddOutcome, Added, HasMember, ListMembers, MarkRevoked, Marked, RemoveMember,
 };
-pub use record::{Fields, Hash, LABEL, META, Meta, Record};
+pub use record::{Hash, LABEL, META, Meta, Record};
 pub use remove::{RemoveSession, SessionExists};
 
+pub use super::fields::Fields;
 use super::key::{Key, KeyPrefix};
 
 /// Where a session lives: the namespace of its layer and its handle.

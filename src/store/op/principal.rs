@@ -69,7 +69,7 @@ impl Operation for AddMember {
             .int(RETENTION_MS)
     }
 
-    fn apply(&self, prefix: &KeyPrefix, db: &mut Db) -> Result<Reply, StoreError> {
+    fn apply(&self, prefix: &KeyPrefix, db: &mut Db) -> Result<Reply<'static>, StoreError> {
         let key = self.at.key(prefix);
         let mut members = trimmed(db, &key)?;
         let (status, give_way) = self.admit(&members, db.now_us());
@@ -86,7 +86,7 @@ impl Operation for AddMember {
         Ok(Reply::Array(items))
     }
 
-    fn output(&self, prefix: &KeyPrefix, reply: Reply) -> Result<Added, StoreError> {
+    fn output(&self, prefix: &KeyPrefix, reply: Reply<'_>) -> Result<Added, StoreError> {
         let mut items = reply.echoed(&self.at.key(prefix))?;
         let outcome = match items.next().ok_or_else(desync)?.text()?.as_str() {
             "ok" => AddOutcome::Done,
@@ -143,7 +143,7 @@ impl Operation for MarkRevoked {
         Command::script(ScriptId::PrincipalMark, self.0.key(prefix)).int(RETENTION_MS)
     }
 
-    fn apply(&self, prefix: &KeyPrefix, db: &mut Db) -> Result<Reply, StoreError> {
+    fn apply(&self, prefix: &KeyPrefix, db: &mut Db) -> Result<Reply<'static>, StoreError> {
         let key = self.0.key(prefix);
         let mut members = trimmed(db, &key)?;
         let mut items = vec![key.as_str().into(), time(db.now_us())];
@@ -153,7 +153,7 @@ impl Operation for MarkRevoked {
         Ok(Reply::Array(items))
     }
 
-    fn output(&self, prefix: &KeyPrefix, reply: Reply) -> Result<Marked, StoreError> {
+    fn output(&self, prefix: &KeyPrefix, reply: Reply<'_>) -> Result<Marked, StoreError> {
         let mut items = reply.echoed(&self.0.key(prefix))?;
         let at_us = u64::try_from(items.next().ok_or_else(desync)?.int()?).map_err(|_| desync())?;
         Ok(Marked { at_us, handles: items.map(Reply::text).collect::<Result<_, _>>()? })
@@ -173,14 +173,14 @@ impl Operation for ListMembers {
         Command::read("ZRANGE", self.0.key(prefix)).word("0").word("-1")
     }
 
-    fn apply(&self, prefix: &KeyPrefix, db: &mut Db) -> Result<Reply, StoreError> {
+    fn apply(&self, prefix: &KeyPrefix, db: &mut Db) -> Result<Reply<'static>, StoreError> {
         let mut members: Vec<_> =
             db.sorted(&self.0.key(prefix))?.into_iter().map(|(name, ends)| (ends, name)).collect();
         members.sort();
         Ok(Reply::Array(members.iter().map(|(_, name)| name.as_str().into()).collect()))
     }
 
-    fn output(&self, _: &KeyPrefix, reply: Reply) -> Result<Vec<String>, StoreError> {
+    fn output(&self, _: &KeyPrefix, reply: Reply<'_>) -> Result<Vec<String>, StoreError> {
         let mut handles = reply.array()?.into_iter().map(Reply::text).collect::<Result<Vec<_>, _>>()?;
         handles.retain(|handle| handle != REVOKED);
         Ok(handles)
@@ -200,12 +200,12 @@ impl Operation for HasMember {
         Command::read("ZSCORE", self.0.key(prefix)).arg(&*self.1)
     }
 
-    fn apply(&self, prefix: &KeyPrefix, db: &mut Db) -> Result<Reply, StoreError> {
+    fn apply(&self, prefix: &KeyPrefix, db: &mut Db) -> Result<Reply<'static>, StoreError> {
         let members = db.sorted(&self.0.key(prefix))?;
         Ok(members.get(&*self.1).map_or(Reply::Nil, |ends| ends.to_string().as_str().into()))
     }
 
-    fn output(&self, _: &KeyPrefix, reply: Reply) -> Result<bool, StoreError> {
+    fn output(&self, _: &KeyPrefix, reply: Reply<'_>) -> Result<bool, StoreError> {
         match reply {
             Reply::Nil => Ok(false),
             Reply::Bytes(_) => Ok(true),
@@ -230,7 +230,7 @@ impl Operation for RemoveMember {
         self.1.iter().fold(command, |command, handle| command.arg(handle.as_str()))
     }
 
-    fn apply(&self, prefix: &KeyPrefix, db: &mut Db) -> Result<Reply, StoreError> {
+    fn apply(&self, prefix: &KeyPrefix, db: &mut Db) -> Result<Reply<'static>, StoreError> {
         let key = self.0.key(prefix);
         let mut members = db.sorted(&key)?;
         let removed = self.1.iter().filter(|handle| members.remove(*handle).is_some()).count();
@@ -238,7 +238,7 @@ impl Operation for RemoveMember {
         Ok(Reply::Int(removed as i64))
     }
 
-    fn output(&self, _: &KeyPrefix, reply: Reply) -> Result<u64, StoreError> {
+    fn output(&self, _: &KeyPrefix, reply: Reply<'_>) -> Result<u64, StoreError> {
         u64::try_from(reply.int()?).map_err(|_| desync())
     }
 }
@@ -254,6 +254,6 @@ fn write(db: &mut Db, key: &Key, members: BTreeMap<String, u64>) -> Result<(), S
     db.put(key, Value::Sorted(members), expires_ms)
 }
 
-fn time(us: u64) -> Reply {
+fn time(us: u64) -> Reply<'static> {
     Reply::Int(i64::try_from(us).unwrap_or(i64::MAX))
 }

@@ -12,16 +12,14 @@
 //! `session_commit.lua` reads and writes the same line. Field `@label` names the device; all
 //! other fields that begin with `@` are this crate's, the rest are the app's entries, as JSON.
 
-use std::collections::BTreeMap;
 use std::fmt;
+
+use crate::store::fields::Fields;
 
 /// The field that holds the metadata.
 pub const META: &str = "@";
 /// The field that names the device or browser.
 pub const LABEL: &str = "@label";
-
-/// The fields of a hash.
-pub type Fields = BTreeMap<String, Vec<u8>>;
 
 /// The SHA-256 of a secret, base64url. `Debug` hides it.
 #[derive(Clone, PartialEq, Eq)]

@@ -20,11 +20,11 @@ impl Operation for RemoveSession {
         Command::write("DEL", self.0.key(prefix))
     }
 
-    fn apply(&self, prefix: &KeyPrefix, db: &mut Db) -> Result<Reply, StoreError> {
+    fn apply(&self, prefix: &KeyPrefix, db: &mut Db) -> Result<Reply<'static>, StoreError> {
         Ok(Reply::Int(db.remove(&self.0.key(prefix)).into()))
     }
 
-    fn output(&self, _: &KeyPrefix, reply: Reply) -> Result<bool, StoreError> {
+    fn output(&self, _: &KeyPrefix, reply: Reply<'_>) -> Result<bool, StoreError> {
         Ok(reply.int()? > 0)
     }
 }
@@ -42,11 +42,11 @@ impl Operation for SessionExists {
         Command::read("EXISTS", self.0.key(prefix))
     }
 
-    fn apply(&self, prefix: &KeyPrefix, db: &mut Db) -> Result<Reply, StoreError> {
+    fn apply(&self, prefix: &KeyPrefix, db: &mut Db) -> Result<Reply<'static>, StoreError> {
         Ok(Reply::Int(db.contains(&self.0.key(prefix)).into()))
     }
 
-    fn output(&self, _: &KeyPrefix, reply: Reply) -> Result<bool, StoreError> {
+    fn output(&self, _: &KeyPrefix, reply: Reply<'_>) -> Result<bool, StoreError> {
         Ok(reply.int()? > 0)
     }
 }

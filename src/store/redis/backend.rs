@@ -2,24 +2,25 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
-use redis::Value;
 use tokio::runtime::Handle;
+use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout_at};
 
 use super::breaker::{Breaker, is_failure};
 use super::checkout::Checkout;
-use super::classify::{classify, ends_connection};
+use super::classify::ends_connection;
 use super::link::Link;
-use super::send::send;
+use super::manager::Desyncs;
+use super::send::{Answers, ask, send};
 use super::{ForeignPool, Target, monitor};
 use crate::clock::Clock;
 use crate::store::error::{ConfigError, StoreError, StoreErrorKind};
 use crate::store::health::{PoolCounts, StoreStatus};
 use crate::store::key::KeyPrefix;
-use crate::store::wire::{Class, Command, Reply, desync};
+use crate::store::wire::{Class, Command, desync};
 
 /// The numbers of a [`StoreBuilder`](crate::store::StoreBuilder), checked.
 #[derive(Clone, Debug)]
@@ -45,15 +46,15 @@ pub(super) struct Inner {
     pub(super) settings: Settings,
     pub(super) runtime: Handle,
     pub(super) probing: AtomicBool,
-    desyncs: AtomicU64,
+    desyncs: Arc<Desyncs>,
     /// The server's clock minus ours, ms.
     ahead_ms: AtomicI64,
 }
 
 /// The replies of one round trip, and the connection that gave them.
 pub(in crate::store) struct Used {
-    pub(in crate::store) replies: Vec<Result<Reply, StoreError>>,
-    link: Link,
+    pub(in crate::store) answers: Answers,
+    pub(in crate::store) link: Link,
 }
 
 impl Redis {
@@ -62,8 +63,9 @@ impl Redis {
         settings: Settings,
         runtime: Handle,
     ) -> Result<Self, ConfigError> {
-        let checkout = Checkout::own(target, &settings, &runtime)?;
-        Ok(Self::start(checkout, settings, runtime))
+        let desyncs = Arc::<Desyncs>::default();
+        let checkout = Checkout::own(target, &settings, &runtime, Arc::clone(&desyncs))?;
+        Ok(Self::start(checkout, settings, runtime, desyncs))
     }
 
     pub(in crate::store) fn from_pool(
@@ -72,12 +74,12 @@ impl Redis {
         runtime: Handle,
     ) -> Self {
         let checkout = Checkout::foreign(pool, &settings, &runtime);
-        Self::start(checkout, settings, runtime)
+        Self::start(checkout, settings, runtime, Arc::default())
     }
 
-    fn start(checkout: Checkout, settings: Settings, runtime: Handle) -> Self {
+    fn start(checkout: Checkout, settings: Settings, runtime: Handle, desyncs: Arc<Desyncs>) -> Self {
         let (checkout, breaker) = (Arc::new(checkout), Breaker::default());
-        let (probing, desyncs, ahead_ms) = (AtomicBool::new(false), AtomicU64::new(0), AtomicI64::new(0));
+        let (probing, ahead_ms) = (AtomicBool::new(false), AtomicI64::new(0));
         let redis =
             Self(Arc::new(Inner { checkout, breaker, settings, runtime, probing, desyncs, ahead_ms }));
         monitor::start(&redis.0); // opens the first connection, and says so if there is none
@@ -90,9 +92,17 @@ impl Redis {
         let class = if commands.iter().all(|c| c.class == Class::Read) { Class::Read } else { Class::Write };
         self.0.breaker.admit(class)?;
         let until = Instant::now() + self.0.settings.deadline;
-        let result = match class {
-            Class::Read => again(self.0.checkout.size(), || self.0.attempt(commands, until)).await,
-            Class::Write => self.0.attempt(commands, until).await,
+        // The usual request finds a connection at once; its future need not have room for the wait.
+        let result = match self.0.checkout.link_at_once() {
+            Some(link) => self.0.attempt_on(link, commands, until).await,
+            None => Box::pin(self.0.attempt(commands, until)).await,
+        };
+        let result = match result {
+            Err(error) if class == Class::Read && error.kind() == StoreErrorKind::Disconnected => {
+                // Each connection that ended uses one attempt up.
+                Box::pin(again(self.0.checkout.size(), || self.0.attempt(commands, until))).await
+            }
+            result => result,
         };
         self.note(class, &result);
         result
@@ -100,7 +110,7 @@ impl Redis {
 
     fn note(&self, class: Class, result: &Result<Used, StoreError>) {
         let failed = match result {
-            Ok(used) => used.replies.iter().any(|reply| reply.as_ref().is_err_and(|e| is_failure(class, e))),
+            Ok(used) => used.answers.errors().any(|error| is_failure(class, error)),
             // No connection, or none that lasted: whatever the reason, the next request would fare no better.
             Err(error) => !matches!(error.kind(), StoreErrorKind::Overloaded | StoreErrorKind::Desync),
         };
@@ -113,13 +123,13 @@ impl Redis {
     }
 
     /// A reply did not belong to its request: nobody may trust this connection again.
-    pub(in crate::store) fn desynchronised(&self, used: &Used) {
-        self.0.judge(&used.link, StoreErrorKind::Desync);
+    pub(in crate::store) fn desynchronised(&self, link: &Link) {
+        self.0.judge(link, StoreErrorKind::Desync);
     }
 
-    /// How often a reply did not belong to its request.
+    /// How many connections gave a reply that did not belong to its request.
     pub(in crate::store) fn desyncs(&self) -> u64 {
-        self.0.desyncs.load(Ordering::Relaxed)
+        self.0.desyncs.count()
     }
 
     pub(in crate::store) fn counts(&self) -> PoolCounts {
@@ -160,22 +170,21 @@ impl Inner {
     }
 
     pub(super) async fn link(&self, until: Instant) -> Result<Link, StoreError> {
-        timeout_at(until, self.checkout.link(until)).await?
+        flat(timeout_at(until, self.checkout.link(until)).await)
     }
 
     pub(super) async fn attempt_on(
         &self,
-        mut link: Link,
+        link: Link,
         commands: &[Command],
         until: Instant,
     ) -> Result<Used, StoreError> {
-        match link.by(until, |link| send(link, commands)).await {
-            Ok(replies) => {
-                let ends = |error: &&StoreError| ends_connection(error.kind());
-                if let Some(error) = replies.iter().filter_map(|reply| reply.as_ref().err()).find(ends) {
+        match flat(timeout_at(until, send(&link, commands)).await) {
+            Ok(answers) => {
+                if let Some(error) = answers.errors().find(|error| ends_connection(error.kind())) {
                     self.judge(&link, error.kind());
                 }
-                Ok(Used { replies, link })
+                Ok(Used { answers, link })
             }
             Err(error) => {
                 self.judge(&link, error.kind());
@@ -187,11 +196,11 @@ impl Inner {
     /// Asks for the server's time: shows that it answers reads, and how far our clock is off.
     pub(super) async fn ask_time(&self, until: Instant) -> Result<(), StoreError> {
         let open = self.checkout.counts().connections;
-        again(open, async || self.ask_time_on(&mut self.link(until).await?, until).await).await
+        again(open, async || self.ask_time_on(&self.link(until).await?, until).await).await
     }
 
-    pub(super) async fn ask_time_on(&self, link: &mut Link, until: Instant) -> Result<(), StoreError> {
-        match link.by(until, time).await {
+    pub(super) async fn ask_time_on(&self, link: &Link, until: Instant) -> Result<(), StoreError> {
+        match flat(timeout_at(until, time(link)).await) {
             Ok((seconds, micros)) => {
                 self.observe(seconds.saturating_mul(1000).saturating_add(micros / 1000));
                 Ok(())
@@ -211,10 +220,8 @@ impl Inner {
 
     /// Drops a connection whose error says that nobody may use it again.
     fn judge(&self, link: &Link, kind: StoreErrorKind) {
-        if kind == StoreErrorKind::Desync {
-            self.desyncs.fetch_add(1, Ordering::Relaxed);
-            tracing::error!("a redis reply did not belong to its request; the connection was dropped");
-            crate::metric::count("tower_keep_store_desync_total", "none");
+        if kind == StoreErrorKind::Desync && link.mark_out_of_step() {
+            self.desyncs.found();
         }
         if ends_connection(kind) {
             link.mark_broken();
@@ -223,12 +230,16 @@ impl Inner {
     }
 }
 
-async fn time(link: &mut Link) -> Result<(u64, u64), StoreError> {
-    match link.one(&redis::cmd("TIME")).await {
-        Ok(Value::ServerError(error)) => Err(classify(&error.into())),
-        Ok(value) => redis::from_redis_value(value).map_err(|_| desync()),
-        Err(error) => Err(classify(&error)),
-    }
+async fn time(link: &Link) -> Result<(u64, u64), StoreError> {
+    ask(link, "TIME").await?.read(|replies| {
+        let mut items = replies.next().ok_or_else(desync)??.array()?.into_iter();
+        let mut number = || items.next().ok_or_else(desync)?.text()?.parse().map_err(|_| desync());
+        Ok((number()?, number()?))
+    })
+}
+
+fn flat<T>(result: Result<Result<T, StoreError>, Elapsed>) -> Result<T, StoreError> {
+    result.unwrap_or_else(|elapsed| Err(elapsed.into()))
 }
 
 /// Repeats what may be repeated while connections end under it, up to `most` times: each time uses one up.

@@ -15,7 +15,7 @@ use super::backend::Settings;
 use super::foreign::ForeignPool;
 use super::home::Home;
 use super::link::Link;
-use super::manager::{Connector, FailureSink, Failures, Manager};
+use super::manager::{Connector, Desyncs, FailureSink, Failures, Manager};
 use super::target::Target;
 use crate::store::error::{ConfigError, StoreError, StoreErrorKind};
 use crate::store::health::PoolCounts;
@@ -37,10 +37,16 @@ enum Source {
 }
 
 impl Checkout {
-    pub(super) fn own(target: Target, settings: &Settings, runtime: &Handle) -> Result<Self, ConfigError> {
+    pub(super) fn own(
+        target: Target,
+        settings: &Settings,
+        runtime: &Handle,
+        desyncs: Arc<Desyncs>,
+    ) -> Result<Self, ConfigError> {
         let connector = Connector {
             target,
             timeout: settings.connect_timeout,
+            desyncs,
             #[cfg(feature = "tls")]
             tls: super::tls::TlsConnector::new(&settings.tls)?,
         };
@@ -92,7 +98,7 @@ impl Checkout {
     }
 
     /// The usual case, without an allocation or a timer: nobody waits, and a connection is free.
-    fn link_at_once(&self) -> Option<Link> {
+    pub(super) fn link_at_once(&self) -> Option<Link> {
         let Source::Own { pool, .. } = &self.source else { return None };
         let _turn = self.gate.try_acquire().ok()?;
         match self.home.poll(pin!(async { pool.get().await.map(|slot| slot.clone()) })).ok()? {
@@ -105,12 +111,11 @@ impl Checkout {
         let _turn = self.turn().await?;
         match &self.source {
             Source::Foreign(pool) => pool.link().await.map(Link::foreign),
-            Source::Own { pool, failures } => loop {
+            Source::Own { pool, failures } => {
                 let link = own_link(pool, failures).await?;
-                if !link.is_broken() {
-                    return Ok(link);
-                }
-            },
+                // It may have ended since: who asks decides how often to try.
+                if link.is_broken() { Err(StoreErrorKind::Disconnected.into()) } else { Ok(link) }
+            }
         }
     }
 

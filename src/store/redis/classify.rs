@@ -29,6 +29,13 @@ fn ended_within(error: &RedisError) -> bool {
     error.to_string().contains("end of input")
 }
 
+/// An error reply, without its `-`: a code and a text.
+pub(super) fn by_reply(line: &[u8]) -> StoreError {
+    let code = line.split(|b| *b == b' ').next().unwrap_or_default();
+    let code = String::from_utf8_lossy(code);
+    StoreError::with_code(by_code(&code), &code)
+}
+
 /// An error while a socket was opened: nothing was sent.
 #[allow(clippy::needless_pass_by_value, reason = "used with map_err")]
 pub(super) fn classify_io(error: io::Error) -> StoreError {

@@ -1,69 +1,90 @@
 //! Opening a connection: socket, handshake, scripts.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Value};
-use tokio::io::{AsyncRead, AsyncWrite};
+use redis::{ProtocolVersion, RedisConnectionInfo};
 use tokio::net::TcpStream;
-use tokio::time::Instant;
 
-use super::classify::{classify, classify_io};
+use super::classify::classify_io;
+use super::driver::{BoxedSocket, Driver, Requests};
 use super::link::Link;
 use super::manager::Connector;
+use super::resp::{self, Replies};
 use super::script;
 use super::target::Address;
 use crate::store::error::{StoreError, StoreErrorKind};
 
-/// Requests that may wait inside one connection before senders wait for room.
-const SEND_BUFFER: usize = 256;
-
-pub(super) trait Socket: AsyncRead + AsyncWrite + Send {}
-impl<T: AsyncRead + AsyncWrite + Send> Socket for T {}
-pub(super) type BoxedSocket = Pin<Box<dyn Socket>>;
-
 /// Opens one connection on the current runtime. The caller bounds the time; dropping the future closes the socket.
 pub(super) async fn connect(connector: &Connector) -> Result<Link, StoreError> {
     let socket = open(connector).await.map_err(classify_io)?;
-    // The deadline of a request covers its reply, so the client's own response timeout would only be paid twice.
-    let config =
-        AsyncConnectionConfig::new().set_response_timeout(None).set_pipeline_buffer_size(SEND_BUFFER);
-    let login = &connector.target.login;
-    let (conn, driver) = MultiplexedConnection::new_with_config(login, socket, config)
-        .await
-        .map_err(|error| classify(&error))?;
-    let ended = Arc::new(AtomicBool::new(false));
-    let driver = tokio::spawn({
-        let ended = Arc::clone(&ended);
-        async move {
-            driver.await;
-            ended.store(true, Ordering::Release);
+    let desyncs = Arc::clone(&connector.desyncs);
+    let out_of_step = Arc::<AtomicBool>::default();
+    let stray = {
+        let out_of_step = Arc::clone(&out_of_step);
+        move || {
+            if !out_of_step.swap(true, Ordering::Relaxed) {
+                desyncs.found();
+            }
         }
-    });
-    let mut link = Link::own(conn, ended, driver.abort_handle());
-    link.by(Instant::now() + connector.timeout, prepare).await?;
+    };
+    let (requests, driver) = Driver::new(socket, Box::new(stray));
+    let link = Link::own(requests.clone(), tokio::spawn(driver).abort_handle(), out_of_step);
+    prepare(&requests, &connector.target.login).await?;
     Ok(link)
 }
 
-/// Loads the scripts. A user who may not load them still may run them: then they go out in full.
-async fn prepare(link: &mut Link) -> Result<(), StoreError> {
-    let mut pipeline = redis::pipe();
-    for source in script::sources() {
-        pipeline.cmd("SCRIPT").arg("LOAD").arg(source);
-    }
-    let replies = link.many(&pipeline, script::sources().len()).await.map_err(|error| classify(&error))?;
-    for reply in replies {
-        if let Value::ServerError(error) = reply {
-            let error = classify(&error.into());
-            if error.is_outage() {
-                return Err(error);
+/// Signs in, chooses the database and loads the scripts, in one round trip. A user who may not load scripts still may run
+/// them: then they go out in full.
+async fn prepare(requests: &Requests, login: &RedisConnectionInfo) -> Result<(), StoreError> {
+    let hello = handshake(login);
+    let scripts = script::sources();
+    let answer = requests.send(hello.len() + scripts.len(), |out| {
+        for words in &hello {
+            resp::begin(out, words.len());
+            words.iter().for_each(|word| resp::word(out, word.as_bytes()));
+        }
+        for source in scripts {
+            resp::begin(out, 3);
+            [b"SCRIPT", &b"LOAD"[..], source.as_bytes()].iter().for_each(|word| resp::word(out, word));
+        }
+    });
+    let bytes = answer.await?.bytes;
+    for (i, reply) in Replies::new(&bytes).enumerate() {
+        let Err(error) = reply else { continue };
+        match hello.get(i) {
+            // "no password is set" has no code of its own, yet the credentials are what is wrong.
+            Some(words) if words.contains(&"AUTH".to_owned()) && error.kind() == StoreErrorKind::Server => {
+                return Err(StoreError::with_source(StoreErrorKind::Auth, error));
             }
-            tracing::debug!(kind = error.kind().as_str(), "redis does not let scripts be loaded ahead");
+            None if !error.is_outage() => {
+                tracing::debug!(kind = error.kind().as_str(), "redis does not let scripts be loaded ahead");
+            }
+            _ => return Err(error),
         }
     }
     Ok(())
+}
+
+fn handshake(login: &RedisConnectionInfo) -> Vec<Vec<String>> {
+    let credentials = login.password().map(|password| (login.username(), password));
+    let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+    let mut commands = Vec::new();
+    match (login.protocol(), credentials) {
+        (ProtocolVersion::RESP2, None) => {}
+        (ProtocolVersion::RESP2, Some((None, password))) => commands.push(words(&["AUTH", password])),
+        (ProtocolVersion::RESP2, Some((Some(user), password))) => {
+            commands.push(words(&["AUTH", user, password]));
+        }
+        (_, None) => commands.push(words(&["HELLO", "3"])),
+        (_, Some((user, password))) => {
+            commands.push(words(&["HELLO", "3", "AUTH", user.unwrap_or("default"), password]));
+        }
+    }
+    if login.db() != 0 {
+        commands.push(words(&["SELECT", &login.db().to_string()]));
+    }
+    commands
 }
 
 async fn open(connector: &Connector) -> std::io::Result<BoxedSocket> {

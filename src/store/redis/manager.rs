@@ -1,5 +1,6 @@
 //! Our `bb8::ManageConnection`: connects on a long-lived runtime, tells the truth about broken connections, never PINGs.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -16,8 +17,25 @@ use crate::store::error::{StoreError, StoreErrorKind};
 pub(super) struct Connector {
     pub(super) target: Target,
     pub(super) timeout: Duration,
+    pub(super) desyncs: Arc<Desyncs>,
     #[cfg(feature = "tls")]
     pub(super) tls: super::tls::TlsConnector,
+}
+
+/// How many connections gave a reply that did not belong to its request.
+#[derive(Debug, Default)]
+pub(super) struct Desyncs(AtomicU64);
+
+impl Desyncs {
+    pub(super) fn found(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        tracing::error!("a redis reply did not belong to its request; the connection was dropped");
+        crate::metric::count("tower_keep_store_desync_total", "none");
+    }
+
+    pub(super) fn count(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 /// Opens connections on `runtime`, whichever runtime asks: a connection's task must outlive the worker that first

@@ -9,20 +9,24 @@ mod breaker;
 mod checkout;
 mod classify;
 mod connect;
+mod driver;
 mod foreign;
 mod home;
 mod link;
 mod manager;
 mod monitor;
+mod resp;
 mod script;
 mod send;
 mod target;
 #[cfg(feature = "tls")]
 mod tls;
 
-pub(super) use backend::{Redis, Settings};
+pub(super) use backend::{Redis, Settings, Used};
 pub(super) use foreign::shared;
 pub use foreign::{ForeignConnection, ForeignPool};
+#[cfg(feature = "test-util")]
+pub(super) use resp::read_replies;
 pub(super) use target::Target;
 #[cfg(feature = "tls")]
 pub use tls::TlsConfig;

@@ -76,7 +76,10 @@ async fn probe(inner: &Inner, own: &mut Option<Link>) -> (Verdict, Verdict) {
         Some(link) => inner.attempt_on(link.clone(), &remove, until).await,
         None => inner.attempt(&remove, until).await,
     };
-    let removed = used.and_then(|used| used.replies.into_iter().try_for_each(|reply| reply.map(drop)));
+    let removed = used.and_then(|used| match used.answers.errors().next() {
+        Some(error) => Err(error.clone()),
+        None => Ok(()),
+    });
     match keep_failures(Class::Write, removed) {
         Ok(()) => (reads, Ok(())),
         refused => (probe_reads(inner, own).await, refused),

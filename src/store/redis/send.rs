@@ -1,114 +1,202 @@
 //! From commands to the wire and back: one command, or one pipeline, is one round trip.
 
-use redis::{Cmd, Pipeline, RedisError, Value};
-
 use super::classify::classify;
-use super::link::Link;
+use super::driver::Answer;
+use super::foreign::ForeignConnection;
+use super::link::{Conn, Link};
+use super::resp::{self, Replies};
 use super::script;
 use crate::store::error::StoreError;
-use crate::store::wire::{Command, Reply, Verb, desync};
+use crate::store::wire::{Command, Reply, ScriptId, Verb, desync};
+
+/// One reply that needs no buffer.
+pub(super) type Owned = Result<Reply<'static>, StoreError>;
+
+/// The replies of one round trip.
+pub(in crate::store) enum Answers {
+    /// As they were received; none of them is an error.
+    Received(Vec<u8>),
+    Read(Vec<Owned>),
+}
+
+impl Answers {
+    /// Hands each reply to `read`, one after another.
+    pub(in crate::store) fn read<T>(
+        self,
+        read: impl FnOnce(&mut dyn Iterator<Item = Result<Reply<'_>, StoreError>>) -> T,
+    ) -> T {
+        match self {
+            Self::Received(bytes) => read(&mut Replies::new(&bytes)),
+            Self::Read(replies) => read(&mut replies.into_iter()),
+        }
+    }
+
+    /// The errors of single commands.
+    pub(in crate::store) fn errors(&self) -> impl Iterator<Item = &StoreError> {
+        let replies = match self {
+            Self::Received(_) => &[][..],
+            Self::Read(replies) => replies,
+        };
+        replies.iter().filter_map(|reply| reply.as_ref().err())
+    }
+}
 
 /// Sends all commands in one round trip. Scripts that the server has lost (`SCRIPT FLUSH`, a restart) did not run, so
 /// they alone are sent again, in full, which also loads them: one round trip more.
-pub(super) async fn send(
-    link: &mut Link,
+pub(super) async fn send(link: &Link, commands: &[Command]) -> Result<Answers, StoreError> {
+    match round_trip(link, commands.iter().map(Form::ByHash), commands.len()).await? {
+        // Seldom, so the usual future need not have room for it.
+        Answers::Read(replies) => Box::pin(send_lost(link, commands, replies)).await,
+        received => Ok(received),
+    }
+}
+
+async fn send_lost(
+    link: &Link,
     commands: &[Command],
-) -> Result<Vec<Result<Reply, StoreError>>, StoreError> {
-    let mut replies = round_trip(link, commands.iter().map(by_hash).collect()).await?;
+    mut replies: Vec<Owned>,
+) -> Result<Answers, StoreError> {
     let lost: Vec<usize> = (0..replies.len()).filter(|i| is_lost(&replies[*i])).collect();
     if !lost.is_empty() {
-        let again =
-            round_trip(link, lost.iter().filter_map(|i| commands.get(*i)).map(in_full).collect()).await?;
+        let again = lost.iter().filter_map(|i| commands.get(*i)).map(Form::InFull);
+        let answers = round_trip(link, again, lost.len()).await?;
+        let again = answers.read(|replies| replies.map(owned).collect::<Vec<_>>());
         for (i, reply) in lost.into_iter().zip(again) {
             replies[i] = reply;
         }
     }
-    Ok(replies.into_iter().map(|reply| reply.map_err(|error| classify(&error))).collect())
+    Ok(Answers::Read(replies))
 }
 
-type Raw = Result<Reply, RedisError>;
+/// Sends one command without a key.
+pub(super) async fn ask(link: &Link, word: &'static str) -> Result<Answers, StoreError> {
+    round_trip(link, std::iter::once(Form::Word(word)), 1).await
+}
 
-fn is_lost(reply: &Raw) -> bool {
+fn is_lost(reply: &Owned) -> bool {
     reply.as_ref().is_err_and(|error| error.code() == Some("NOSCRIPT"))
 }
 
-async fn round_trip(link: &mut Link, mut commands: Vec<Cmd>) -> Result<Vec<Raw>, StoreError> {
-    if commands.len() == 1
-        && let Some(command) = commands.pop()
-    {
-        return Ok(vec![one(link.one(&command).await)?]);
+fn owned(reply: Result<Reply<'_>, StoreError>) -> Owned {
+    reply.map(Reply::into_owned)
+}
+
+async fn round_trip<'a>(
+    link: &Link,
+    forms: impl Iterator<Item = Form<'a>>,
+    count: usize,
+) -> Result<Answers, StoreError> {
+    match &link.conn {
+        Conn::Own(requests) => {
+            let encode = |out: &mut Vec<u8>| forms.for_each(|form| form.encode(out));
+            received(requests.send(count, encode).await?, count)
+        }
+        Conn::Foreign(conn) => {
+            let mut pipeline = redis::Pipeline::with_capacity(count);
+            for form in forms {
+                pipeline.add_command(form.cmd());
+            }
+            Box::pin(foreign(conn.clone(), pipeline, count)).await
+        }
     }
-    let mut pipeline = Pipeline::with_capacity(commands.len());
-    let count = commands.len();
-    for command in commands {
-        pipeline.add_command(command);
+}
+
+fn received(answer: Answer, count: usize) -> Result<Answers, StoreError> {
+    if !answer.has_error {
+        return Ok(Answers::Received(answer.bytes));
     }
-    let values = link.many(&pipeline, count).await.map_err(|error| classify(&error))?;
+    let replies: Vec<_> = Replies::new(&answer.bytes).map(owned).collect();
+    if replies.len() == count { Ok(Answers::Read(replies)) } else { Err(desync()) }
+}
+
+async fn foreign(
+    mut conn: Box<dyn ForeignConnection>,
+    pipeline: redis::Pipeline,
+    count: usize,
+) -> Result<Answers, StoreError> {
+    let values = conn.req_packed_commands(&pipeline, 0, count).await.map_err(|error| classify(&error))?;
     if values.len() != count {
         return Err(desync());
     }
-    values.into_iter().map(|value| one(Ok(value))).collect()
+    values.into_iter().map(neutral).collect::<Result<_, _>>().map(Answers::Read)
 }
 
-/// The outer error concerns the connection, the inner one this command alone.
-fn one(result: Result<Value, RedisError>) -> Result<Raw, StoreError> {
-    match result {
-        Ok(Value::ServerError(error)) => Ok(Err(error.into())),
-        Ok(value) => Ok(Ok(neutral(value)?)),
-        Err(error) if error.code().is_some() => Ok(Err(error)),
-        Err(error) => Err(classify(&error)),
+/// How a command goes out.
+#[derive(Clone, Copy)]
+enum Form<'a> {
+    ByHash(&'a Command),
+    InFull(&'a Command),
+    Word(&'static str),
+}
+
+impl Form<'_> {
+    /// Calls `begin` with the number of the command's words, then `put` with each.
+    fn words<C>(self, to: &mut C, begin: impl FnOnce(&mut C, usize), put: impl Fn(&mut C, &[u8])) {
+        let (command, verb, script) = match self {
+            Self::ByHash(command) => (command, "EVALSHA", script::hash as fn(ScriptId) -> &'static str),
+            Self::InFull(command) => (command, "EVAL", script::source as fn(ScriptId) -> &'static str),
+            Self::Word(word) => {
+                begin(to, 1);
+                return put(to, word.as_bytes());
+            }
+        };
+        match command.verb {
+            Verb::Plain(verb) => {
+                begin(to, 2 + command.args.len());
+                put(to, verb.as_bytes());
+            }
+            Verb::Script(id) => {
+                begin(to, 4 + command.args.len());
+                put(to, verb.as_bytes());
+                put(to, script(id).as_bytes());
+                put(to, b"1");
+            }
+        }
+        put(to, command.key.as_str().as_bytes());
+        command.args.iter().for_each(|arg| put(to, arg));
+    }
+
+    fn encode(self, out: &mut Vec<u8>) {
+        self.words(out, resp::begin, resp::word);
+    }
+
+    fn cmd(self) -> redis::Cmd {
+        let mut cmd = redis::Cmd::new();
+        self.words(
+            &mut cmd,
+            |_, _| {},
+            |cmd, word| {
+                cmd.arg(word);
+            },
+        );
+        cmd
     }
 }
 
-fn by_hash(command: &Command) -> Cmd {
-    match command.verb {
-        Verb::Plain(verb) => plain(verb, command),
-        Verb::Script(id) => scripted("EVALSHA", script::hash(id), command),
-    }
-}
-
-fn in_full(command: &Command) -> Cmd {
-    match command.verb {
-        Verb::Plain(verb) => plain(verb, command),
-        Verb::Script(id) => scripted("EVAL", script::source(id), command),
-    }
-}
-
-fn plain(verb: &str, command: &Command) -> Cmd {
-    let mut cmd = redis::cmd(verb);
-    cmd.arg(command.key.as_str());
-    with_args(cmd, command)
-}
-
-fn scripted(verb: &str, script: &str, command: &Command) -> Cmd {
-    let mut cmd = redis::cmd(verb);
-    cmd.arg(script).arg(1).arg(command.key.as_str());
-    with_args(cmd, command)
-}
-
-fn with_args(mut cmd: Cmd, command: &Command) -> Cmd {
-    for arg in &command.args {
-        cmd.arg(&**arg);
-    }
-    cmd
-}
-
-/// Both protocol versions give the same neutral reply: a RESP3 map is its flat RESP2 list.
-fn neutral(value: Value) -> Result<Reply, StoreError> {
-    Ok(match value {
+/// Both protocol versions give the same neutral reply: a RESP3 map is its flat RESP2 list. The outer error concerns the
+/// connection, the inner one this command alone.
+fn neutral(value: redis::Value) -> Result<Owned, StoreError> {
+    use redis::Value;
+    Ok(Ok(match value {
         Value::Nil => Reply::Nil,
         Value::Int(n) => Reply::Int(n),
-        Value::BulkString(bytes) => Reply::Bytes(bytes),
-        Value::SimpleString(text) => Reply::Bytes(text.into()),
+        Value::BulkString(bytes) => bytes.into(),
+        Value::SimpleString(text) => text.as_str().into(),
         Value::Okay => "OK".into(),
-        Value::Double(number) => Reply::Bytes(number.to_string().into_bytes()),
-        Value::Array(items) | Value::Set(items) => {
-            Reply::Array(items.into_iter().map(neutral).collect::<Result<_, _>>()?)
-        }
+        Value::Double(number) => number.to_string().as_str().into(),
+        Value::Array(items) | Value::Set(items) => match items.into_iter().map(neutral).collect() {
+            Ok(items) => return Ok(all(items)),
+            Err(error) => return Err(error),
+        },
         Value::Map(pairs) => {
             let items = pairs.into_iter().flat_map(|(name, value)| [name, value]);
-            Reply::Array(items.map(neutral).collect::<Result<_, _>>()?)
+            return Ok(all(items.map(neutral).collect::<Result<_, _>>()?));
         }
+        Value::ServerError(error) => return Ok(Err(classify(&error.into()))),
         _ => return Err(desync()),
-    })
+    }))
+}
+
+fn all(items: Vec<Owned>) -> Owned {
+    items.into_iter().collect::<Result<_, _>>().map(Reply::Array)
 }

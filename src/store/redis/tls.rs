@@ -8,7 +8,7 @@ use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto};
 
-use super::connect::BoxedSocket;
+use super::driver::BoxedSocket;
 use crate::store::error::ConfigError;
 
 /// Whom to trust and how to show who we are, for `rediss://` URLs.
