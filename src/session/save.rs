@@ -9,8 +9,8 @@ use super::plan::Plan;
 use super::state::{CookieOut, Shared};
 use super::token::SessionHandle;
 use crate::store::op::{
-    AddOutcome, Added, Change, CommitOutcome, CommitSession, Committed, PeekSession, RemoveMember,
-    RemoveSession,
+    AddOutcome, Added, Change, CommitOutcome, CommitSession, Committed, LeaveIndex, PeekSession,
+    RemoveMember, RemoveSession,
 };
 use crate::store::{StoreError, StoreErrorKind};
 
@@ -95,8 +95,8 @@ impl Shared {
             let written = matches!(outcome, CommitOutcome::Done(..));
             let refused = matches!(&indexed, Ok(Some(added)) if added.outcome == AddOutcome::Revoked
                 || engine.may_precede_revocation(&login, added));
-            if !written {
-                Box::pin(self.leave_index(&plan)).await;
+            if let (false, Ok(Some(added))) = (written, &indexed) {
+                Box::pin(self.leave_index(&plan, added)).await;
             } else if refused || indexed.is_err() {
                 return Box::pin(self.undo_login(plan, indexed.map(drop))).await;
             }
@@ -143,16 +143,17 @@ impl Shared {
         Err(SessionError::Ended)
     }
 
-    /// The index took a session in whose sign-in was not written. Its member goes unless the session is this principal's all
-    /// the same, by a parallel sign-in: a session's principal is set once, so what is read here stays true. A failure harms
-    /// nobody and is left to the next listing.
-    async fn leave_index(&self, plan: &Plan) {
+    /// The index took a session in whose sign-in was not written. Its member goes unless the session is this principal's all the
+    /// same: by a parallel sign-in that was written before, which is seen, or one that comes after, which enters it anew. A
+    /// failure harms nobody and is left to the next listing.
+    async fn leave_index(&self, plan: &Plan, added: &Added) {
         let (Some(commit), Some(index)) = (&plan.commit, &plan.index) else { return };
         let engine = &*self.engine;
         let left = async {
             let peeked = tolerate(engine.store.run(PeekSession(engine.at(&commit.handle))).await)?;
-            if belongs(peeked.as_ref(), &index.at.principal) == Belongs::No {
-                engine.store.run(RemoveMember(index.at.clone(), vec![commit.handle.to_string()])).await?;
+            if belongs(peeked.as_ref(), &index.at.principal) != Belongs::Yes {
+                let (at, handle, ends_us) = (index.at.clone(), index.handle.clone(), added.ends_us);
+                engine.store.run(LeaveIndex { at, handle, ends_us }).await?;
             }
             Ok::<_, StoreError>(())
         };

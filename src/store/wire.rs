@@ -20,6 +20,7 @@ pub enum Class {
 pub enum ScriptId {
     SessionCommit,
     PrincipalAdd,
+    PrincipalLeave,
     PrincipalMark,
 }
 

@@ -6,11 +6,12 @@ use std::time::Duration;
 use super::unique;
 use crate::store::Store;
 use crate::store::op::{
-    AddMember, AddOutcome, Added, HasMember, ListMembers, MarkRevoked, PrincipalAt, RemoveMember,
+    AddMember, AddOutcome, Added, HasMember, LeaveIndex, ListMembers, MarkRevoked, PrincipalAt, RemoveMember,
 };
 
 pub(super) async fn accept(store: &Store, advance: &impl AsyncFn(Duration)) {
     members_come_and_go(store).await;
+    who_was_entered_anew_stays(store).await;
     those_beyond_the_number_are_named(store).await;
     a_login_from_before_a_revocation_is_refused(store, advance).await;
     what_has_expired_is_trimmed(store, advance).await;
@@ -41,6 +42,11 @@ impl<'a> Index<'a> {
         self.0.run(HasMember(self.1.clone(), handle.into())).await.expect("serves")
     }
 
+    async fn leave(&self, handle: &str, ends_us: u64) -> bool {
+        let (at, handle) = (self.1.clone(), handle.into());
+        self.0.run(LeaveIndex { at, handle, ends_us }).await.expect("serves")
+    }
+
     async fn remove(&self, handles: &[&str]) -> u64 {
         let handles = handles.iter().map(|&handle| handle.to_owned()).collect();
         self.0.run(RemoveMember(self.1.clone(), handles)).await.expect("serves")
@@ -67,6 +73,16 @@ async fn members_come_and_go(store: &Store) {
     assert_eq!(index.list().await, ["b"]);
     assert_eq!(index.remove(&["b"]).await, 1);
     assert!(index.list().await.is_empty());
+}
+
+async fn who_was_entered_anew_stays(store: &Store) {
+    let index = Index::new(store);
+    let first = index.login("a", 60_000).await;
+    let second = index.login("a", 120_000).await;
+    assert_eq!(second.ends_us, second.now_us + 120_000_000);
+    assert!(!index.leave("a", first.ends_us).await && index.has("a").await);
+    assert!(index.leave("a", second.ends_us).await && !index.has("a").await);
+    assert!(!index.leave("a", second.ends_us).await);
 }
 
 async fn those_beyond_the_number_are_named(store: &Store) {

@@ -63,3 +63,22 @@ fn redis_behaves_like_the_model() {
     let server = RedisServer::start();
     check(400, async || Store::connect(&server.url()).unwrap());
 }
+
+/// A sign-in with a secret that a rotation has killed: the session is nobody's, so a revocation must not end it.
+#[test]
+fn a_stale_sign_in_leaves_no_trace_in_the_index() {
+    let steps = [
+        Step::Begin { slot: 2, client: 1 },
+        Step::Insert { slot: 2, name: "a", value: 0 },
+        Step::Finish { slot: 2, delivered: true },
+        Step::Begin { slot: 1, client: 1 },
+        Step::Rotate { slot: 1 },
+        Step::Begin { slot: 0, client: 1 },
+        Step::Save { slot: 1 },
+        Step::Login { slot: 0, user: "alice" },
+        Step::Begin { slot: 0, client: 0 },
+        Step::RevokeAll { user: "alice" },
+    ];
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(run::run(&Store::in_memory(), &steps));
+}

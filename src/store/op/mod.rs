@@ -10,7 +10,7 @@ mod remove;
 pub use commit::{Change, Commit, CommitOutcome, CommitSession, Committed, Expected, Rotation};
 pub use load::{LoadSession, Loaded, PeekSession, Peeked};
 pub use principal::{
-    AddMember, AddOutcome, Added, HasMember, ListMembers, MarkRevoked, Marked, RemoveMember,
+    AddMember, AddOutcome, Added, HasMember, LeaveIndex, ListMembers, MarkRevoked, Marked, RemoveMember,
 };
 pub use record::{Hash, LABEL, META, Meta, Record};
 pub use remove::{RemoveSession, SessionExists};

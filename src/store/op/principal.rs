@@ -36,6 +36,8 @@ pub struct Added {
     pub outcome: AddOutcome,
     /// The server's time, microseconds since the Unix epoch.
     pub now_us: u64,
+    /// Until when the session stands in the index, by the same clock.
+    pub ends_us: u64,
     /// When all sessions of the principal were last revoked, by the same clock; 0 when no revocation is remembered.
     pub revoked_us: u64,
     /// Handles of sessions that are to give way to this one: remove the sessions, then the members.
@@ -75,10 +77,7 @@ impl Operation for AddMember {
         let (status, give_way) = self.admit(&members, db.now_us());
         let revoked_us = members.get(REVOKED).map_or(0, |mark| mark.saturating_sub(RETENTION_MS * 1000));
         if status == "ok" {
-            members.insert(
-                self.handle.to_string(),
-                db.now_us().saturating_add(self.ttl_ms.saturating_mul(1000)),
-            );
+            members.insert(self.handle.to_string(), self.ends_us(db.now_us()));
             write(db, &key, members)?;
         }
         let mut items = vec![key.as_str().into(), status.into(), time(db.now_us()), time(revoked_us)];
@@ -96,11 +95,16 @@ impl Operation for AddMember {
         };
         let mut time = || u64::try_from(items.next().ok_or_else(desync)?.int()?).map_err(|_| desync());
         let (now_us, revoked_us) = (time()?, time()?);
-        Ok(Added { outcome, now_us, revoked_us, give_way: items.map(Reply::text).collect::<Result<_, _>>()? })
+        let give_way = items.map(Reply::text).collect::<Result<_, _>>()?;
+        Ok(Added { outcome, now_us, ends_us: self.ends_us(now_us), revoked_us, give_way })
     }
 }
 
 impl AddMember {
+    const fn ends_us(&self, now_us: u64) -> u64 {
+        now_us.saturating_add(self.ttl_ms.saturating_mul(1000))
+    }
+
     fn admit(&self, members: &BTreeMap<String, u64>, now_us: u64) -> (&'static str, Vec<String>) {
         let is_member = members.contains_key(&*self.handle);
         let Some(age_us) = self.login_age_us else {
@@ -184,6 +188,44 @@ impl Operation for ListMembers {
         let mut handles = reply.array()?.into_iter().map(Reply::text).collect::<Result<Vec<_>, _>>()?;
         handles.retain(|handle| handle != REVOKED);
         Ok(handles)
+    }
+}
+
+/// Takes a handle out of an index unless it was entered anew since `ends_us`, the expiry with which it was entered. One script. The
+/// answer tells whether it went.
+#[derive(Clone, Debug)]
+pub struct LeaveIndex {
+    /// Whose index.
+    pub at: PrincipalAt,
+    /// The session's handle.
+    pub handle: std::sync::Arc<str>,
+    /// As [`Added::ends_us`] gave it.
+    pub ends_us: u64,
+}
+
+impl Sealed for LeaveIndex {}
+
+impl Operation for LeaveIndex {
+    type Output = bool;
+
+    fn command(&self, prefix: &KeyPrefix) -> Command {
+        Command::script(ScriptId::PrincipalLeave, self.at.key(prefix)).arg(&*self.handle).int(self.ends_us)
+    }
+
+    fn apply(&self, prefix: &KeyPrefix, db: &mut Db) -> Result<Reply<'static>, StoreError> {
+        let key = self.at.key(prefix);
+        let mut members = db.sorted(&key)?;
+        let goes = members.get(&*self.handle) == Some(&self.ends_us);
+        if goes {
+            members.remove(&*self.handle);
+            write(db, &key, members)?;
+        }
+        Ok(Reply::Array(vec![key.as_str().into(), Reply::Int(goes.into())]))
+    }
+
+    fn output(&self, prefix: &KeyPrefix, reply: Reply<'_>) -> Result<bool, StoreError> {
+        let mut items = reply.echoed(&self.at.key(prefix))?;
+        Ok(items.next().ok_or_else(desync)?.int()? > 0)
     }
 }
 

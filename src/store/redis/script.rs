@@ -6,20 +6,22 @@ use redis::Script;
 
 use crate::store::wire::ScriptId;
 
-const SOURCES: [&str; 3] = [
+const SOURCES: [&str; 4] = [
     include_str!("scripts/session_commit.lua"),
     include_str!("scripts/principal_add.lua"),
+    include_str!("scripts/principal_leave.lua"),
     include_str!("scripts/principal_mark.lua"),
 ];
 
-static HASHES: LazyLock<[String; 3]> =
+static HASHES: LazyLock<[String; 4]> =
     LazyLock::new(|| SOURCES.map(|source| Script::new(source).get_hash().to_owned()));
 
 const fn index(id: ScriptId) -> usize {
     match id {
         ScriptId::SessionCommit => 0,
         ScriptId::PrincipalAdd => 1,
-        ScriptId::PrincipalMark => 2,
+        ScriptId::PrincipalLeave => 2,
+        ScriptId::PrincipalMark => 3,
     }
 }
 
