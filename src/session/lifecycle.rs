@@ -116,7 +116,7 @@ mod tests {
     use super::*;
 
     fn hash(text: &str) -> Hash {
-        Hash(text.to_owned())
+        Hash::new(text).unwrap()
     }
 
     fn meta() -> Meta {

@@ -59,8 +59,10 @@ where
             return ResponseFuture::refused();
         }
         let session = self.sessions.begin(&request);
-        let outer = request.extensions_mut().remove::<SessionSet>();
-        request.extensions_mut().insert(SessionSet::new(session.clone(), outer));
+        let extensions = request.extensions_mut();
+        if let Some(outer) = extensions.insert(SessionSet::new(session.clone(), None)) {
+            extensions.insert(SessionSet::new(session.clone(), Some(outer)));
+        }
         // Called on the service that was polled ready; no clone is made, so none can be unready.
         ResponseFuture::new(self.inner.call(request), session)
     }

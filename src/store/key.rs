@@ -102,6 +102,10 @@ fn push_part(key: &mut String, part: &str) {
         URL_SAFE_NO_PAD.encode_string(Sha256::digest(part.as_bytes()), key);
         return;
     }
+    if escapes == 0 {
+        key.push_str(part);
+        return;
+    }
     for b in part.bytes() {
         if is_unreserved(b) {
             key.push(char::from(b));

@@ -65,7 +65,7 @@ fn unique() -> String {
 }
 
 fn hash(text: &str) -> Hash {
-    Hash(text.to_owned())
+    Hash::new(text).expect("a short text")
 }
 
 impl<'a> Case<'a> {

@@ -60,7 +60,7 @@ pub fn change(name: &str, change: Change) -> CommitSession {
 
 fn commit(name: &str, expected: Expected, changes: Vec<Change>) -> CommitSession {
     let new = expected == Expected::New;
-    let secret = Hash("canary-secret".to_owned());
+    let secret = Hash::new("canary-secret").unwrap();
     let commit = Commit {
         expected,
         presented: None,

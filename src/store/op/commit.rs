@@ -114,8 +114,8 @@ impl Operation for CommitSession {
         let commit = &self.1;
         let (rotation, secret) = match &commit.rotation {
             Rotation::Keep => ("", ""),
-            Rotation::Swap(secret) => ("swap", secret.0.as_str()),
-            Rotation::Renew(secret) => ("renew", secret.0.as_str()),
+            Rotation::Swap(secret) => ("swap", secret.as_str()),
+            Rotation::Renew(secret) => ("renew", secret.as_str()),
         };
         let (idle, absolute) =
             commit.lifetime.map_or_else(Default::default, |(idle, all)| (idle.to_string(), all.to_string()));
@@ -127,7 +127,7 @@ impl Operation for CommitSession {
         let command = Command::script(ScriptId::SessionCommit, self.0.key(prefix))
             .arg(&*self.0.handle)
             .arg(expected)
-            .arg(commit.presented.as_ref().map_or("", |presented| presented.0.as_str()))
+            .arg(commit.presented.as_ref().map_or("", |presented| presented.as_str()))
             .word(rotation)
             .arg(secret)
             .int(commit.grace_ms)
@@ -232,7 +232,7 @@ impl Commit {
             idle_ms: 0,
             deadline_ms: 0,
             grace_until_ms: 0,
-            secret: Hash(String::new()),
+            secret: Hash::whole([b'-'; 43]), // the rotation of a new session puts its own here
             previous: None,
             principal: None,
         }
@@ -301,7 +301,7 @@ impl Commit {
 
 impl Meta {
     fn renew(&mut self, secret: &Hash, previous: Option<Hash>, now_ms: u64) {
-        self.secret.clone_from(secret);
+        self.secret = *secret;
         self.previous = previous;
         self.grace_until_ms = 0;
         self.renewed_ms = now_ms;

@@ -21,9 +21,43 @@ pub const META: &str = "@";
 /// The field that names the device or browser.
 pub const LABEL: &str = "@label";
 
-/// The SHA-256 of a secret, base64url. `Debug` hides it.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Hash(pub String);
+/// The SHA-256 of a secret, base64url: 43 characters. `Debug` hides it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Hash {
+    text: [u8; Self::MAX],
+    length: u8,
+}
+
+impl Hash {
+    const MAX: usize = 43;
+
+    /// A hash from its whole text, ASCII.
+    #[must_use]
+    pub const fn whole(text: [u8; 43]) -> Self {
+        Self { text, length: 43 }
+    }
+
+    /// A hash from its text. `None` when it is too long to be one.
+    #[must_use]
+    pub fn new(text: &str) -> Option<Self> {
+        let (mut buffer, length) = ([0; Self::MAX], u8::try_from(text.len()).ok()?);
+        buffer.get_mut(..text.len())?.copy_from_slice(text.as_bytes());
+        Some(Self { text: buffer, length })
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        // It was text when it came, so there is no other case.
+        std::str::from_utf8(self.as_bytes()).unwrap_or_default()
+    }
+
+    /// The text's bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        self.text.get(..usize::from(self.length)).unwrap_or_default()
+    }
+}
 
 impl fmt::Debug for Hash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -73,8 +107,8 @@ impl Meta {
         let (generation, created_ms, seen_ms) = (number()?, number()?, number()?);
         let (renewed_ms, authenticated_ms, idle_ms) = (number()?, number()?, number()?);
         let (deadline_ms, grace_until_ms) = (number()?, number()?);
-        let secret = Some(words.next()?).filter(|secret| !secret.is_empty())?.to_owned();
-        let previous = Some(words.next()?).filter(|previous| !previous.is_empty())?;
+        let secret = Some(words.next()?).filter(|secret| !secret.is_empty()).and_then(Hash::new)?;
+        let previous = Some(words.next()?).filter(|previous| !previous.is_empty()).and_then(Hash::new)?;
         let (length, principal) = (digits(words.next()?)?, words.next()?);
         if principal.len() as u64 != length {
             return None;
@@ -89,8 +123,8 @@ impl Meta {
             idle_ms,
             deadline_ms,
             grace_until_ms,
-            secret: Hash(secret),
-            previous: (previous != "-").then(|| Hash(previous.to_owned())),
+            secret,
+            previous: (previous.as_bytes() != b"-").then_some(previous),
             principal: (!principal.is_empty()).then(|| principal.to_owned()),
         })
     }
@@ -110,8 +144,8 @@ impl Meta {
             self.idle_ms,
             self.deadline_ms,
             self.grace_until_ms,
-            self.secret.0,
-            self.previous.as_ref().map_or("-", |previous| &previous.0),
+            self.secret.as_str(),
+            self.previous.as_ref().map_or("-", Hash::as_str),
             principal.len(),
             principal,
         )
@@ -170,8 +204,8 @@ mod tests {
                 idle_ms: n[5],
                 deadline_ms: n[6],
                 grace_until_ms: n[7],
-                secret: Hash(secret),
-                previous: previous.map(Hash),
+                secret: Hash::new(&secret).unwrap(),
+                previous: previous.and_then(|previous| Hash::new(&previous)),
                 principal,
             },
         )
@@ -208,6 +242,7 @@ mod tests {
             "1 h 9007199254740992 0 0 0 0 0 0 0 s - 1 p",
             "1 h 0 0 0 0 0 0 0 0 0 s - 1 p",
             "1  0 0 0 0 0 0 0 0 s - 1 p",
+            &format!("1 h 0 0 0 0 0 0 0 0 {} - 1 p", "s".repeat(44)),
         ] {
             assert_eq!(Meta::parse(line.as_bytes()), None, "{line}");
         }

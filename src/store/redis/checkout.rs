@@ -2,8 +2,8 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 
 use bb8::QueueStrategy;
@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout_at};
 use super::backend::Settings;
 use super::foreign::ForeignPool;
 use super::home::Home;
-use super::link::Link;
+use super::link::{Link, WeakLink};
 use super::manager::{Connector, Desyncs, FailureSink, Failures, Manager};
 use super::target::Target;
 use crate::store::error::{ConfigError, StoreError, StoreErrorKind};
@@ -27,6 +27,8 @@ pub(super) struct Checkout {
     home: Home,
     size: u32,
     gate: Semaphore,
+    /// The connection that was checked out last, while the pool holds it.
+    last: Mutex<WeakLink>,
     waiting: AtomicUsize,
     max_waiting: usize,
 }
@@ -72,7 +74,8 @@ impl Checkout {
     fn with(source: Source, settings: &Settings, size: u32, runtime: &Handle) -> Self {
         let gate = Semaphore::new(usize::try_from(size).unwrap_or(1).clamp(1, Semaphore::MAX_PERMITS));
         let (waiting, max_waiting) = (AtomicUsize::new(0), settings.max_waiting);
-        Self { source, home: Home::new(runtime), size, gate, waiting, max_waiting }
+        let (home, last) = (Home::new(runtime), Mutex::default());
+        Self { source, home, size, gate, last, waiting, max_waiting }
     }
 
     /// The largest number of connections.
@@ -97,14 +100,25 @@ impl Checkout {
         }
     }
 
-    /// The usual case, without an allocation or a timer: nobody waits, and a connection is free.
+    /// The usual case, without an allocation or a timer: the connection that was checked out last serves, or nobody waits and
+    /// one is free. The pool hands its last one out first, so to ask it each time would tell the same at a higher price.
     pub(super) fn link_at_once(&self) -> Option<Link> {
         let Source::Own { pool, .. } = &self.source else { return None };
+        if let Some(link) = self.last().upgrade() {
+            return Some(link);
+        }
         let _turn = self.gate.try_acquire().ok()?;
         match self.home.poll(pin!(async { pool.get().await.map(|slot| slot.clone()) })).ok()? {
-            Poll::Ready(Ok(link)) if !link.is_broken() => Some(link),
+            Poll::Ready(Ok(link)) if !link.is_broken() => {
+                *self.last() = link.downgrade();
+                Some(link)
+            }
             _ => None,
         }
+    }
+
+    fn last(&self) -> MutexGuard<'_, WeakLink> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn wait(&self) -> Result<Link, StoreError> {

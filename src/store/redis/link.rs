@@ -1,7 +1,7 @@
 //! One connection that many requests share, and what is known about its health.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 
 use tokio::task::AbortHandle;
 
@@ -10,28 +10,28 @@ use super::foreign::ForeignConnection;
 
 /// A shared connection. Clones talk over the same socket; replies are matched by position.
 #[derive(Clone)]
-pub(in crate::store) struct Link {
-    pub(super) conn: Conn,
-    health: Arc<Health>,
-}
+pub(in crate::store) struct Link(Arc<Shared>);
 
-/// Who speaks the protocol.
-#[derive(Clone)]
-pub(super) enum Conn {
-    Own(Requests),
-    Foreign(Box<dyn ForeignConnection>),
-}
-
+/// A connection as long as somebody else holds it.
 #[derive(Default)]
-struct Health {
+pub(super) struct WeakLink(Weak<Shared>);
+
+struct Shared {
+    conn: Conn,
     broken: AtomicBool,
     /// A reply did not belong to its request.
     out_of_step: Arc<AtomicBool>,
     driver: Option<AbortHandle>,
 }
 
+/// Who speaks the protocol.
+pub(super) enum Conn {
+    Own(Requests),
+    Foreign(Box<dyn ForeignConnection>),
+}
+
 /// Ends the socket's task with the last clone: a peer that never answers must not keep it alive.
-impl Drop for Health {
+impl Drop for Shared {
     fn drop(&mut self) {
         if let Some(driver) = &self.driver {
             driver.abort();
@@ -42,27 +42,45 @@ impl Drop for Health {
 impl Link {
     /// `out_of_step` is the driver's as well.
     pub(super) fn own(requests: Requests, driver: AbortHandle, out_of_step: Arc<AtomicBool>) -> Self {
-        let health = Health { broken: AtomicBool::new(false), out_of_step, driver: Some(driver) };
-        Self { conn: Conn::Own(requests), health: Arc::new(health) }
+        Self::with(Conn::Own(requests), out_of_step, Some(driver))
     }
 
     pub(super) fn foreign(conn: Box<dyn ForeignConnection>) -> Self {
-        Self { conn: Conn::Foreign(conn), health: Arc::default() }
+        Self::with(Conn::Foreign(conn), Arc::default(), None)
+    }
+
+    fn with(conn: Conn, out_of_step: Arc<AtomicBool>, driver: Option<AbortHandle>) -> Self {
+        Self(Arc::new(Shared { conn, broken: AtomicBool::new(false), out_of_step, driver }))
+    }
+
+    pub(super) fn conn(&self) -> &Conn {
+        &self.0.conn
+    }
+
+    pub(super) fn downgrade(&self) -> WeakLink {
+        WeakLink(Arc::downgrade(&self.0))
     }
 
     pub(super) fn is_broken(&self) -> bool {
-        let ended = matches!(&self.conn, Conn::Own(requests) if requests.have_ended());
-        ended || self.health.broken.load(Ordering::Acquire)
+        let ended = matches!(&self.0.conn, Conn::Own(requests) if requests.have_ended());
+        ended || self.0.broken.load(Ordering::Acquire)
     }
 
     /// Whether this is the first to find that the connection is out of step.
     pub(super) fn mark_out_of_step(&self) -> bool {
-        !self.health.out_of_step.swap(true, Ordering::Relaxed)
+        !self.0.out_of_step.swap(true, Ordering::Relaxed)
     }
 
     /// Nobody gets this connection from the pool again; requests that wait on it go on.
     pub(super) fn mark_broken(&self) {
-        self.health.broken.store(true, Ordering::Release);
+        self.0.broken.store(true, Ordering::Release);
+    }
+}
+
+impl WeakLink {
+    /// The connection, unless it is broken or the pool has let go of it.
+    pub(super) fn upgrade(&self) -> Option<Link> {
+        self.0.upgrade().map(Link).filter(|link| !link.is_broken())
     }
 }
 

@@ -86,7 +86,7 @@ async fn round_trip<'a>(
     forms: impl Iterator<Item = Form<'a>>,
     count: usize,
 ) -> Result<Answers, StoreError> {
-    match &link.conn {
+    match link.conn() {
         Conn::Own(requests) => {
             let encode = |out: &mut Vec<u8>| forms.for_each(|form| form.encode(out));
             received(requests.send(count, encode).await?, count)
