@@ -102,7 +102,7 @@ impl State {
                 .current
                 .as_ref()
                 .map_or(Expected::New, |c| Expected::Generation(c.meta.generation)),
-            presented: self.current.as_ref().and_then(|c| c.presented.clone()),
+            presented: self.current.as_ref().and_then(|c| c.presented),
             rotation,
             grace_ms: millis(config.lifetimes.grace),
             lifetime: anew.then(|| lifetimes.pair_ms()),
@@ -195,7 +195,7 @@ impl State {
 
     fn take_meta(&mut self, engine: &Engine, meta: Meta, planned: PlannedCommit, now_ms: u64) {
         let PlannedCommit { handle, token, login, commit } = planned;
-        let mut presented = self.current.as_ref().and_then(|current| current.presented.clone());
+        let mut presented = self.current.as_ref().and_then(|current| current.presented);
         if commit.expected == Expected::New {
             self.events.push(SessionEvent::Created(handle.clone()));
         } else if matches!(commit.rotation, Rotation::Swap(_)) {
@@ -208,7 +208,7 @@ impl State {
             if matches!(commit.rotation, Rotation::Renew(_)) {
                 self.events.push(SessionEvent::Renewed(handle.clone()));
             }
-            presented = Some(meta.secret.clone());
+            presented = Some(meta.secret);
             let persistent = engine.config.cookie_lifetime == CookieLifetime::Persistent;
             let remaining_s = meta.deadline_ms.saturating_sub(now_ms) / 1000;
             self.cookie = CookieOut::Set(token, persistent.then_some(remaining_s));

@@ -276,7 +276,7 @@ impl Commit {
                     || (meta.grace_until_ms == 0
                         && now_ms.saturating_sub(meta.renewed_ms) >= self.grace_ms) =>
             {
-                meta.renew(secret, self.presented.clone(), now_ms);
+                meta.renew(secret, self.presented, now_ms);
                 changed = true;
             }
             _ if meta.previous.is_some() && meta.grace_until_ms == 0 && by_current => {
