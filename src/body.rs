@@ -1,5 +1,6 @@
 //! The body of a response that may be ours or the inner service's.
 
+use std::borrow::Cow;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -7,6 +8,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
+use serde::Serialize;
 
 pin_project_lite::pin_project! {
     /// The body of the inner service, untouched, or a short one of ours.
@@ -49,14 +51,17 @@ impl<B: Body<Data = Bytes>> Body for KeepBody<B> {
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         match self.project().kind.project() {
             Projected::Inner { body } => body.poll_frame(cx),
-            Projected::Own { bytes } => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Projected::Own { bytes } => {
+                let bytes = bytes.take().filter(|bytes| !bytes.is_empty());
+                Poll::Ready(bytes.map(|bytes| Ok(Frame::data(bytes))))
+            }
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.kind {
             Kind::Inner { body } => body.is_end_stream(),
-            Kind::Own { bytes } => bytes.is_none(),
+            Kind::Own { bytes } => bytes.as_ref().is_none_or(Bytes::is_empty),
         }
     }
 
@@ -68,20 +73,104 @@ impl<B: Body<Data = Bytes>> Body for KeepBody<B> {
     }
 }
 
+/// Problem details (RFC 9457): what a refusal of ours says in its body. The default says the status and nothing of the inside.
+///
+/// ```
+/// use http::StatusCode;
+/// use tower_keep::body::Problem;
+///
+/// let problem = Problem::new(StatusCode::CONFLICT).kind("https://example.org/full", "No seats left").member("seats", 0);
+/// assert_eq!(
+///     problem.to_json(),
+///     r#"{"type":"https://example.org/full","title":"No seats left","status":409,"seats":0}"#
+/// );
+/// ```
+#[derive(Clone, Debug, Serialize)]
+#[must_use]
+pub struct Problem {
+    #[serde(rename = "type")]
+    kind: Cow<'static, str>,
+    title: Cow<'static, str>,
+    #[serde(serialize_with = "number")]
+    status: StatusCode,
+    #[serde(flatten)]
+    members: serde_json::Map<String, serde_json::Value>,
+}
+
+/// The signature is serde's.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
+fn number<S: serde::Serializer>(status: &StatusCode, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u16(status.as_u16())
+}
+
+impl Problem {
+    /// `about:blank` with the status and its usual phrase (RFC 9457 §4.2.1).
+    pub fn new(status: StatusCode) -> Self {
+        let title = status.canonical_reason().unwrap_or("Error").into();
+        Self { kind: "about:blank".into(), title, status, members: serde_json::Map::new() }
+    }
+
+    /// The problem type's URI and its title.
+    pub fn kind(mut self, uri: impl Into<Cow<'static, str>>, title: impl Into<Cow<'static, str>>) -> Self {
+        (self.kind, self.title) = (uri.into(), title.into());
+        self
+    }
+
+    /// Another member (RFC 9457 §3.2). `type`, `title` and `status` stay as they are.
+    pub fn member(mut self, name: &str, value: impl Into<serde_json::Value>) -> Self {
+        if !["type", "title", "status"].contains(&name) {
+            self.members.insert(name.to_owned(), value.into());
+        }
+        self
+    }
+
+    /// The body, as `application/problem+json`.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        // Texts and JSON values always have a JSON form.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// A response with this body, and with `Retry-After: 1` on a 503.
+    pub(crate) fn into_response<B>(self) -> Response<KeepBody<B>> {
+        let mut response = Response::new(KeepBody::own(self.to_json().into()));
+        *response.status_mut() = self.status;
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+}
+
 /// The body of a problem response (RFC 9457): the status and nothing of the inside.
 #[must_use]
 pub fn problem_json(status: StatusCode) -> String {
-    let title = status.canonical_reason().unwrap_or("Error");
-    format!(r#"{{"type":"about:blank","title":"{title}","status":{}}}"#, status.as_u16())
+    Problem::new(status).to_json()
 }
 
 /// A problem response of ours, with `Retry-After: 1` on a 503.
 pub(crate) fn problem<B>(status: StatusCode) -> Response<KeepBody<B>> {
-    let mut response = Response::new(KeepBody::own(problem_json(status).into()));
-    *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-    if status == StatusCode::SERVICE_UNAVAILABLE {
-        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    Problem::new(status).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_never_replace_what_the_status_says() {
+        let problem = Problem::new(StatusCode::CONFLICT).member("status", 200).member("detail", "a\"b");
+        assert_eq!(
+            problem.to_json(),
+            r#"{"type":"about:blank","title":"Conflict","status":409,"detail":"a\"b"}"#
+        );
     }
-    response
+
+    #[test]
+    fn an_empty_body_has_no_frame() {
+        let body = KeepBody::<http_body_util::Empty<Bytes>>::own(Bytes::new());
+        assert!(body.is_end_stream());
+        assert_eq!(body.size_hint().exact(), Some(0));
+    }
 }

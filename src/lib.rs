@@ -3,6 +3,7 @@
 //!
 //! - [`store`]: one handle over Redis or the embedded store.
 //! - [`session`]: sessions that survive races, and their Tower layer.
+//! - [`rate_limit`]: the rules of rate limiting: who a client is, by what it is counted, what it is told.
 //!
 //! # Features
 //!
@@ -18,7 +19,9 @@
 
 pub mod body;
 pub mod clock;
+pub mod fields;
 mod metric;
+pub mod rate_limit;
 pub mod session;
 pub mod store;
 #[cfg(feature = "test-util")]

@@ -7,7 +7,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use tower_keep::session::FailurePolicy;
-use tower_keep_fuzz::{CookieLines, now, sessions};
+use tower_keep_fuzz::{HeaderLines, now, sessions};
 
 fuzz_target!(|input: &[u8]| {
     let sessions = sessions();
@@ -23,7 +23,7 @@ fuzz_target!(|input: &[u8]| {
     let lines: Vec<_> = header.split(|b| *b == b'\n').collect();
     let shown = lines.iter().any(|line| line.windows(value.len()).any(|part| part == value.as_bytes()));
 
-    let lazy = sessions.begin(&CookieLines(lines));
+    let lazy = sessions.begin(&HeaderLines { name: "cookie", lines });
     let loaded = now(lazy.load_with(FailurePolicy::Required)).expect("the store works");
     if loaded.is_stored() {
         assert!(shown, "opened without its cookie");

@@ -10,7 +10,7 @@ use tower_keep::session::{LazySession, Session, SessionHandle, Sessions};
 use tower_keep::store::StoreErrorKind;
 use tower_keep::store::fuzzing::{PlantSession, read_session};
 use tower_keep::store::op::{Fields, LoadSession, Loaded, META, Meta, SessionAt};
-use tower_keep_fuzz::{CookieLines, now, sessions};
+use tower_keep_fuzz::{HeaderLines, now, sessions};
 
 const HANDLE: &str = "AAAAAAAAAAAAAAAAAAAAAA";
 const COOKIE: &[u8] = b"session=AAAAAAAAAAAAAAAAAAAAAA.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
@@ -37,7 +37,7 @@ fuzz_target!(|input: &[u8]| {
         live(&sessions, &session);
     }
     now(sessions.store().run(plant)).expect("there is room");
-    let lazy = sessions.begin(&CookieLines(vec![COOKIE]));
+    let lazy = sessions.begin(&HeaderLines { name: "cookie", lines: vec![COOKIE] });
     serve(&sessions, &lazy);
     assert!(now(sessions.list("alice")).is_ok());
     assert!(now(sessions.revoke(&handle)).is_ok());

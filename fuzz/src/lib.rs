@@ -27,17 +27,22 @@ pub fn now<F: Future>(future: F) -> F::Output {
     }
 }
 
-/// A request with these `Cookie` header lines and nothing else. HTTP servers let fewer bytes through.
-pub struct CookieLines<'a>(pub Vec<&'a [u8]>);
+/// A request with the lines of one header and nothing else. HTTP servers let fewer bytes through.
+pub struct HeaderLines<L> {
+    /// The header's name, lower case.
+    pub name: &'static str,
+    /// Its lines.
+    pub lines: Vec<L>,
+}
 
-impl RequestView for CookieLines<'_> {
+impl<L: AsRef<[u8]>> RequestView for HeaderLines<L> {
     fn method(&self) -> &str {
         "GET"
     }
 
     fn each_header(&self, name: &str, visit: &mut dyn FnMut(&[u8])) {
-        if name == "cookie" {
-            self.0.iter().for_each(|line| visit(line));
+        if name == self.name {
+            self.lines.iter().for_each(|line| visit(line.as_ref()));
         }
     }
 }

@@ -5,6 +5,8 @@
 //! another key), braces (and choose its Cluster slot), a glob character or a control byte. A part whose
 //! escaped form would be longer than [`MAX_PART`] bytes is replaced by `@` and its SHA-256 in base64url; as `@` is
 //! always escaped, no short part can imitate a hashed one.
+//!
+//! A key that is made of several parts ends with a [`Composite`]: the same escaping for each, and the same bound for all.
 
 use std::fmt;
 use std::sync::Arc;
@@ -72,8 +74,14 @@ impl Key {
         key.push(':');
         key.push_str(kind);
         key.push(':');
-        push_part(&mut key, part);
+        push_part(&mut key, part.as_bytes());
         Self(key)
+    }
+
+    /// `{prefix}:{kind}:{parts}`. `kind` is ours (or a checked namespace) and stands as it is.
+    #[must_use]
+    pub fn composite(prefix: &KeyPrefix, kind: &str, parts: &Composite) -> Self {
+        Self(format!("{}:{kind}:{}", prefix.as_str(), parts.as_str()))
     }
 
     /// The key as it stands in the store.
@@ -89,26 +97,109 @@ impl fmt::Debug for Key {
     }
 }
 
+/// One named part of a [`Composite`].
+#[derive(Clone, Copy)]
+#[non_exhaustive]
+pub enum Part<'a> {
+    /// Stands in the key, escaped: `name=value`.
+    Shown(&'a [u8]),
+    /// Only its SHA-256 stands in the key, however short it is: `name+hash`.
+    Secret(&'a [u8]),
+    /// There is none, which is not the same as an empty one: `name!`.
+    Missing,
+}
+
+/// Several named parts as the last word of a key, at most [`MAX_PART`] bytes. `Debug` shows nothing of it.
+///
+/// Each part is escaped by itself and the signs between them are escaped in parts, so different lists of parts give different texts.
+/// Where the text would be longer than the bound it is replaced by `@` and its SHA-256; no name begins with `@`.
+///
+/// ```
+/// use tower_keep::store::key::{Composite, Part};
+///
+/// let key = Composite::of([("ip", Part::Shown(b"192.0.2.1")), ("path", Part::Shown(b"/login")), ("user", Part::Missing)]);
+/// assert_eq!(key.as_str(), "ip=192.0.2.1,path=%2Flogin,user!");
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Composite(String);
+
+impl Composite {
+    /// Joins the parts, in order.
+    #[must_use]
+    pub fn of<'a, N: AsRef<str>>(parts: impl IntoIterator<Item = (N, Part<'a>)>) -> Self {
+        let mut text = String::new();
+        for (name, part) in parts {
+            if !text.is_empty() {
+                text.push(',');
+            }
+            push_part(&mut text, name.as_ref().as_bytes());
+            match part {
+                Part::Shown(value) => {
+                    text.push('=');
+                    push_part(&mut text, value);
+                }
+                Part::Secret(value) => {
+                    text.push('+');
+                    push_hash(&mut text, value);
+                }
+                Part::Missing => text.push('!'),
+            }
+        }
+        if text.len() > MAX_PART {
+            let mut hashed = String::from("@");
+            push_hash(&mut hashed, text.as_bytes());
+            return Self(hashed);
+        }
+        Self(text)
+    }
+
+    /// The text as it stands in a key.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Composite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Composite(..)")
+    }
+}
+
+impl fmt::Debug for Part<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Shown(_) => "Shown(..)",
+            Self::Secret(_) => "Secret(..)",
+            Self::Missing => "Missing",
+        })
+    }
+}
+
 /// Whether `b` stands in a key unescaped (RFC 3986 §2.3, unreserved).
 const fn is_unreserved(b: u8) -> bool {
     b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~')
 }
 
-fn push_part(key: &mut String, part: &str) {
+fn push_hash(key: &mut String, value: &[u8]) {
+    URL_SAFE_NO_PAD.encode_string(Sha256::digest(value), key);
+}
+
+fn push_part(key: &mut String, part: &[u8]) {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
-    let escapes = part.bytes().filter(|b| !is_unreserved(*b)).count();
+    let escapes = part.iter().filter(|b| !is_unreserved(**b)).count();
     if part.len() + 2 * escapes > MAX_PART {
         key.push('@');
-        URL_SAFE_NO_PAD.encode_string(Sha256::digest(part.as_bytes()), key);
-        return;
+        return push_hash(key, part);
     }
-    if escapes == 0 {
-        key.push_str(part);
-        return;
+    if escapes == 0
+        && let Ok(text) = std::str::from_utf8(part)
+    {
+        return key.push_str(text);
     }
-    for b in part.bytes() {
-        if is_unreserved(b) {
-            key.push(char::from(b));
+    for b in part {
+        if is_unreserved(*b) {
+            key.push(char::from(*b));
         } else {
             key.push('%');
             key.push(char::from(HEX[usize::from(b >> 4)]));
@@ -160,7 +251,48 @@ mod tests {
         }
     }
 
+    fn named<'a>((name, kind, value): &'a (String, u8, Vec<u8>)) -> (&'a str, Part<'a>) {
+        let part = match kind {
+            0 => Part::Missing,
+            1 => Part::Secret(value),
+            _ => Part::Shown(value),
+        };
+        (name, part)
+    }
+
+    #[test]
+    fn parts_stay_apart() {
+        let text = |parts: &[&[u8]]| Composite::of(parts.iter().map(|part| ("t", Part::Shown(part)))).0;
+        assert_eq!(text(&[b"a", b"bc"]), "t=a,t=bc");
+        assert_eq!(text(&[b"ab", b"c"]), "t=ab,t=c");
+        assert_eq!(text(&[b"a,t=b"]), "t=a%2Ct%3Db");
+        assert_eq!(text(&[b""]), "t=");
+        assert_eq!(text(&[]), "");
+        assert_eq!(text(&[&[b'x'; 60], &[b'y'; 60]]).len(), 125);
+        assert!(text(&[&[b'x'; 64], &[b'y'; 64]]).starts_with('@'));
+    }
+
     proptest! {
+        #[test]
+        fn different_composites_make_different_keys(
+            a in proptest::collection::vec((".{0,3}", 0..3_u8, proptest::collection::vec(any::<u8>(), 0..80)), 0..4),
+            b in proptest::collection::vec((".{0,3}", 0..3_u8, proptest::collection::vec(any::<u8>(), 0..80)), 0..4),
+        ) {
+            let (x, y) = (Composite::of(a.iter().map(named)), Composite::of(b.iter().map(named)));
+            // What a missing part would have been does not count.
+            let plain = |parts: &[(String, u8, Vec<u8>)]| -> Vec<(String, u8, Vec<u8>)> {
+                let blank = |(n, k, v): &(String, u8, Vec<u8>)| {
+                    (n.clone(), *k, if *k == 0 { Vec::new() } else { v.clone() })
+                };
+                parts.iter().map(blank).collect()
+            };
+            prop_assert_eq!(plain(&a) == plain(&b), x == y);
+            for text in [x.as_str(), y.as_str()] {
+                prop_assert!(text.len() <= MAX_PART);
+                prop_assert!(text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~%@,=+!".contains(&b)));
+            }
+        }
+
         #[test]
         fn different_parts_make_different_keys(a in ".{0,200}", b in ".{0,200}") {
             prop_assert_eq!(a == b, key(&a) == key(&b));

@@ -1,0 +1,110 @@
+//! Header fields that tell a client what is left.
+
+mod draft;
+mod report;
+#[cfg(test)]
+mod tests;
+
+use http::header::RETRY_AFTER;
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::fields::{RATELIMIT, RATELIMIT_POLICY};
+
+pub use draft::{FieldsDraft, MAX_POLICIES_SENT};
+pub use report::{LimitReport, PartitionKey, PolicyName, PolicyReport, PolicyState, QuotaUnit, ReportError};
+
+/// Which fields a response carries. Default: `RateLimit` and `RateLimit-Policy` of [`FieldsDraft::Draft11`].
+///
+/// `Retry-After` stands on each refusal after which waiting helps, whatever is chosen here.
+///
+/// ```
+/// use http::HeaderMap;
+/// use tower_keep::rate_limit::{LimitReport, PolicyName, PolicyReport, ResponseFields};
+///
+/// let mut burst = PolicyReport::new(PolicyName::new("burst")?, 10, 9);
+/// (burst.window_us, burst.reset_us) = (Some(60_000_000), Some(5_900_000));
+/// let mut headers = HeaderMap::new();
+/// ResponseFields::new().apply(&LimitReport::new(vec![burst], None), &mut headers);
+/// assert_eq!(headers["ratelimit-policy"], r#""burst";q=10;w=60"#);
+/// assert_eq!(headers["ratelimit"], r#""burst";r=9;t=6"#);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct ResponseFields {
+    draft: Option<FieldsDraft>,
+    legacy: LegacyFields,
+}
+
+/// Whether `X-RateLimit-Limit`, `-Remaining` and `-Reset` are sent as well.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum LegacyFields {
+    /// They are not. The default.
+    #[default]
+    Omit,
+    /// They are. The reset is a number of seconds to wait; some clients read it as a time of day, as no standard says which.
+    Send,
+}
+
+impl Default for ResponseFields {
+    fn default() -> Self {
+        Self { draft: Some(FieldsDraft::default()), legacy: LegacyFields::Omit }
+    }
+}
+
+impl ResponseFields {
+    /// The default.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Neither `RateLimit` fields nor `X-RateLimit-*`.
+    pub const fn none() -> Self {
+        Self { draft: None, legacy: LegacyFields::Omit }
+    }
+
+    /// The draft that clients know. Default [`FieldsDraft::Draft11`].
+    pub const fn draft(mut self, draft: FieldsDraft) -> Self {
+        self.draft = Some(draft);
+        self
+    }
+
+    /// Whether `X-RateLimit-*` are sent. Default [`LegacyFields::Omit`].
+    pub const fn legacy(mut self, legacy: LegacyFields) -> Self {
+        self.legacy = legacy;
+        self
+    }
+
+    /// Adds a report's fields to a response.
+    ///
+    /// Fields that are lists of named policies are added to those of other limiters. Of fields that have one value, the one that is there
+    /// stays: it comes from closer to the handler. `Retry-After` is replaced on a refusal and left alone on other responses.
+    pub fn apply(&self, report: &LimitReport, headers: &mut HeaderMap) {
+        if let Some(draft) = self.draft {
+            let lines = draft.lines(report);
+            let listed = |name: &HeaderName| {
+                draft == FieldsDraft::Draft11 && (*name == RATELIMIT || *name == RATELIMIT_POLICY)
+            };
+            add(lines, listed, headers);
+        }
+        if self.legacy == LegacyFields::Send {
+            add(draft::legacy(report), |_| false, headers);
+        }
+        if let Some(seconds) = report.retry_after_seconds() {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+    }
+}
+
+/// Fields of one value describe one policy together, so either all of them are added or none.
+fn add(lines: draft::Lines, listed: impl Fn(&HeaderName) -> bool, headers: &mut HeaderMap) {
+    if lines.iter().any(|(name, _)| !listed(name) && headers.contains_key(name)) {
+        return;
+    }
+    for (name, value) in lines {
+        // Names of policies are printable ASCII and the rest is ours, so each value is one.
+        if let Ok(value) = HeaderValue::try_from(value) {
+            headers.append(name, value);
+        }
+    }
+}
