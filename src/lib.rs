@@ -2,6 +2,7 @@
 //! embedded store where there is no Redis.
 //!
 //! - [`store`]: one handle over Redis or the embedded store.
+//! - [`rate_limit`]: limits on requests, exact over all processes, several at once.
 //! - [`session`]: sessions that survive races, and their Tower layer.
 //!
 //! # Features
@@ -19,6 +20,7 @@
 pub mod body;
 pub mod clock;
 mod metric;
+pub mod rate_limit;
 pub mod session;
 pub mod store;
 #[cfg(feature = "test-util")]

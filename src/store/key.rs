@@ -1,6 +1,6 @@
 //! Every key that this crate writes is built here, and nowhere else.
 //!
-//! The schema is `{prefix}:{kind}:{part}`. Parts come from users (names, ids), so they are escaped: what is not
+//! The schema is `{prefix}:{kind}:{part}` (limits have more words, see [`Key::limit`]). Parts come from users (names, ids), so they are escaped: what is not
 //! an unreserved character of RFC 3986 §2.3 becomes `%XX`. A part can therefore never hold a colon (and imitate
 //! another key), braces (and choose its Cluster slot), a glob character or a control byte. A part whose
 //! escaped form would be longer than [`MAX_PART`] bytes is replaced by `@` and its SHA-256 in base64url; as `@` is
@@ -59,6 +59,17 @@ impl fmt::Debug for KeyPrefix {
     }
 }
 
+/// Which limits share a Redis Cluster slot, and can therefore be decided together. Without a Cluster it makes no difference.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Slot {
+    /// All limits of one namespace, whatever they count: any of them can be decided together, on one node. The default.
+    #[default]
+    Namespace,
+    /// All limits of one subject: subjects spread over the nodes, and limits of different subjects cannot be decided together.
+    Subject,
+}
+
 /// A complete, escaped key. `Debug` shows its kind only: the rest may name a person.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key(String);
@@ -73,6 +84,25 @@ impl Key {
         key.push_str(kind);
         key.push(':');
         push_part(&mut key, part);
+        Self(key)
+    }
+
+    /// The key of a limit: `{prefix}:limit:{namespace}:{name}:{quota}:{subject}`, with the Cluster hash tag where `slot` says. The
+    /// first three parts are checked words; `subject` comes from outside and is escaped.
+    #[must_use]
+    pub fn limit(prefix: &KeyPrefix, [namespace, name, quota]: [&str; 3], subject: &str, slot: Slot) -> Self {
+        let lengths = prefix.as_str().len() + namespace.len() + name.len() + quota.len() + subject.len();
+        let mut key = String::with_capacity(lengths + 12);
+        key.push_str(prefix.as_str());
+        key.push_str(":limit:");
+        match slot {
+            Slot::Namespace => push_all(&mut key, &["{", namespace, "}:", name, ":", quota, ":"]),
+            Slot::Subject => push_all(&mut key, &[namespace, ":", name, ":", quota, ":{"]),
+        }
+        push_part(&mut key, subject);
+        if slot == Slot::Subject {
+            key.push('}');
+        }
         Self(key)
     }
 
@@ -92,6 +122,10 @@ impl fmt::Debug for Key {
 /// Whether `b` stands in a key unescaped (RFC 3986 §2.3, unreserved).
 const fn is_unreserved(b: u8) -> bool {
     b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~')
+}
+
+fn push_all(key: &mut String, words: &[&str]) {
+    words.iter().for_each(|word| key.push_str(word));
 }
 
 fn push_part(key: &mut String, part: &str) {
@@ -144,6 +178,14 @@ mod tests {
         assert_eq!(long.len(), "app:session:@".len() + 43);
         assert_ne!(long, key(&"x".repeat((1 << 20) + 1)));
         assert_eq!(key(&"x".repeat(MAX_PART)).len(), "app:session:".len() + MAX_PART);
+    }
+
+    #[test]
+    fn limits_that_are_decided_together_share_a_hash_tag() {
+        let prefix = KeyPrefix::default();
+        let limit = |subject, slot| Key::limit(&prefix, ["api", "burst", "w5.1"], subject, slot).0;
+        assert_eq!(limit("a:{b}", Slot::Namespace), "keep:limit:{api}:burst:w5.1:a%3A%7Bb%7D");
+        assert_eq!(limit("a:{b}", Slot::Subject), "keep:limit:api:burst:w5.1:{a%3A%7Bb%7D}");
     }
 
     #[test]

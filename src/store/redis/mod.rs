@@ -23,6 +23,8 @@ mod tls;
 pub(super) use backend::{Redis, Settings};
 pub(super) use foreign::shared;
 pub use foreign::{ForeignConnection, ForeignPool};
+#[cfg(feature = "test-util")]
+pub(super) use script::source;
 pub(super) use target::Target;
 #[cfg(feature = "tls")]
 pub use tls::TlsConfig;

@@ -6,13 +6,15 @@ use redis::Script;
 
 use crate::store::wire::ScriptId;
 
-const SOURCES: [&str; 3] = [
+const SOURCES: [&str; 5] = [
     include_str!("scripts/session_commit.lua"),
     include_str!("scripts/principal_add.lua"),
     include_str!("scripts/principal_mark.lua"),
+    include_str!("scripts/rate_limit.lua"),
+    include_str!("scripts/lease.lua"),
 ];
 
-static HASHES: LazyLock<[String; 3]> =
+static HASHES: LazyLock<[String; 5]> =
     LazyLock::new(|| SOURCES.map(|source| Script::new(source).get_hash().to_owned()));
 
 const fn index(id: ScriptId) -> usize {
@@ -20,6 +22,8 @@ const fn index(id: ScriptId) -> usize {
         ScriptId::SessionCommit => 0,
         ScriptId::PrincipalAdd => 1,
         ScriptId::PrincipalMark => 2,
+        ScriptId::RateLimit => 3,
+        ScriptId::Lease => 4,
     }
 }
 
@@ -27,7 +31,7 @@ pub(super) fn hash(id: ScriptId) -> &'static str {
     &HASHES[index(id)]
 }
 
-pub(super) const fn source(id: ScriptId) -> &'static str {
+pub(in crate::store) const fn source(id: ScriptId) -> &'static str {
     SOURCES[index(id)]
 }
 
@@ -45,7 +49,8 @@ mod tests {
             for heading in ["-- KEYS[1]", "-- ARGV", "-- Returns", "-- Invariant"] {
                 assert!(source.contains(heading), "{heading} is missing in\n{source}");
             }
-            assert!(!source.contains("KEYS[2]"), "one key, one slot");
+            let several = *source == super::source(ScriptId::RateLimit);
+            assert_eq!(source.contains("KEYS[2]"), several, "only limits are decided together, in one slot");
         }
     }
 }

@@ -76,14 +76,21 @@ fn in_full(command: &Command) -> Cmd {
 
 fn plain(verb: &str, command: &Command) -> Cmd {
     let mut cmd = redis::cmd(verb);
-    cmd.arg(command.key.as_str());
+    with_keys(&mut cmd, command);
     with_args(cmd, command)
 }
 
 fn scripted(verb: &str, script: &str, command: &Command) -> Cmd {
     let mut cmd = redis::cmd(verb);
-    cmd.arg(script).arg(1).arg(command.key.as_str());
+    cmd.arg(script).arg(command.keys().len());
+    with_keys(&mut cmd, command);
     with_args(cmd, command)
+}
+
+fn with_keys(cmd: &mut Cmd, command: &Command) {
+    for key in command.keys() {
+        cmd.arg(key.as_str());
+    }
 }
 
 fn with_args(mut cmd: Cmd, command: &Command) -> Cmd {
