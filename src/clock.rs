@@ -39,6 +39,13 @@ impl Clock {
         }
     }
 
+    /// Turns a manual clock to a time, also backwards, in microseconds since the Unix epoch. The system clock cannot be turned.
+    pub fn turn_to(&self, now_us: u64) {
+        if let Source::Manual(now) = &self.0 {
+            now.store(now_us, Ordering::SeqCst);
+        }
+    }
+
     /// Milliseconds since the Unix epoch.
     #[must_use]
     pub fn now_ms(&self) -> u64 {

@@ -7,7 +7,7 @@
 use http::HeaderName;
 use libfuzzer_sys::fuzz_target;
 use tower_keep::rate_limit::{KeyPart, LimitKey};
-use tower_keep::store::key::{Key, KeyPrefix, MAX_PART};
+use tower_keep::store::key::{Key, KeyPrefix, MAX_PART, Slot};
 
 fn part(bytes: &[u8]) -> KeyPart<'static> {
     let Some((kind, value)) = bytes.split_first() else { return KeyPart::missing() };
@@ -43,8 +43,8 @@ fuzz_target!(|input: &[u8]| {
         assert!(text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~%@,=+!".contains(&b)), "{text}");
         assert_eq!(format!("{key:?}"), "LimitKey(..)");
         assert_eq!(
-            Key::composite(&prefix, "limit", key.as_composite()).as_str(),
-            format!("app:limit:{text}")
+            Key::limit(&prefix, ["api", "a", "w1.1"], key.as_composite(), Slot::Subject).as_str(),
+            format!("app:limit:api:a:w1.1:{{{text}}}")
         );
         let missing = parts.contains(&KeyPart::missing());
         assert_eq!(LimitKey::complete(parts.clone()).is_none(), missing);

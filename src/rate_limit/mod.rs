@@ -1,8 +1,37 @@
-//! Rate limits: who a client is, by what it is counted, and what it is told. Pure rules, which decide nothing about quotas.
+//! Rate limits: exact on Redis, several at once in one round trip, with an explicit answer to "the store is down".
 //!
-//! # What a limit counts by
+//! ```
+//! use std::time::Duration;
+//! use tower_keep::rate_limit::{Ask, FailurePolicy, Limit, Quota, RateLimiter};
+//! use tower_keep::store::Store;
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let limiter = RateLimiter::builder(Store::in_memory()) // or Store::connect("redis://127.0.0.1")?
+//!     .namespace("api")
+//!     .limit(Limit::new("burst", Quota::per_second(2)))
+//!     .limit(Limit::new("daily", Quota::window(1000, Duration::from_secs(86_400))).on_failure(FailurePolicy::Local))
+//!     .build()?;
+//!
+//! assert!(limiter.check("alice").await?.is_admitted());
+//! let decision = limiter.check(Ask::new("alice").cost(2)).await?;
+//! let refused: Vec<_> = decision.refused().map(|status| &*status.name).collect();
+//! assert_eq!(refused, ["burst"]); // and the refused request was charged to neither
+//! assert!(decision.retry_after() <= Some(Duration::from_millis(500)));
+//! # Ok(()) }
+//! ```
+//!
+//! # How it works
+//!
+//! Each limit of a subject is one short string in the store, under a key that names the limit and its quota. One script reads the states
+//! of all limits of a request, decides by the server's clock in whole numbers, and charges all limits or none. A refusal comes with the
+//! state that refused, so this process knows until when it holds and does not ask again: a flood from one key costs Redis
+//! nothing. See [`Quota`] for the ways of counting and [`FailurePolicy`] for the store's failures.
+//!
+//! # What a limit counts by, and what a client is told
 //!
 //! [`TrustedProxies`] finds the client's address where the client cannot choose it; [`LimitKey`] makes one key out of several parts.
+//! [`ResponseFields`] writes a [`LimitReport`] as `RateLimit` fields and `Retry-After`; [`RefusalForm`] is the answer to a request that
+//! is over a limit, for HTTP and gRPC clients.
 //!
 //! ```
 //! use http::Request;
@@ -16,23 +45,61 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! # What a client is told
+//! # What it does not do
 //!
-//! [`ResponseFields`] writes a [`LimitReport`] as `RateLimit` fields and `Retry-After`; [`RefusalForm`] is the answer to a request that
-//! is over a limit, for HTTP and gRPC clients.
+//! It does not queue: a refused request is answered, with the time after which it would be admitted. A charge that ended with a
+//! time-out may have been counted; it is never sent twice. Refunds and resets of another process reach this one's remembered
+//! refusals when the promised time has come. What Redis evicts or loses is not limited: give its memory a policy that evicts
+//! nothing that expires soon, or none.
+//!
+//! # Redis
+//!
+//! | call | round trips |
+//! |---|---|
+//! | [`check`](RateLimiter::check), [`peek`](RateLimiter::peek), [`refund`](RateLimiter::refund), [`penalise`](RateLimiter::penalise), [`ban`](RateLimiter::ban), however many limits | 1: `EVALSHA` |
+//! | [`check`](RateLimiter::check) while a refusal is remembered | 0 |
+//! | [`reset`](RateLimiter::reset) | 1: `DEL` |
+//! | [`Concurrency`]: take, renew, release | 1: `EVALSHA` |
+//!
+//! Needs `GET SET DEL TIME EVALSHA EVAL SCRIPT|LOAD`, and for [`Concurrency`] `ZADD ZREM ZSCORE ZCARD ZRANGE ZRANGEBYSCORE
+//! ZREMRANGEBYSCORE PEXPIRE`.
 
+mod ahead;
+mod ask;
+mod builder;
+mod check;
 mod client;
+mod concurrency;
+mod decision;
+mod engine;
+mod error;
+mod event;
 mod fields;
 mod key;
+mod limit;
+mod quota;
 mod refusal;
+mod refusals;
 
+pub use crate::store::key::Slot;
+pub use crate::store::op::{Standing, Verdict};
+pub use ask::Ask;
+pub use builder::RateLimiterBuilder;
+pub use check::Check;
 pub use client::{
     AddressSource, Client, ClientAddress, Grouping, MAX_HEADER_BYTES, MAX_HOPS, MAX_NETWORKS, Network,
     NetworkError, NoClient, NoClientReason, ProxyError, ProxyHeader, TrustedProxies,
 };
+pub use concurrency::{Acquired, Concurrency, Permit, Renewed};
+pub use decision::{Decision, LimitStatus, Source};
+pub use engine::RateLimiter;
+pub use error::{LimitConfigError, LimitError};
+pub use event::LimitEvent;
 pub use fields::{
     FieldsDraft, LegacyFields, LimitReport, MAX_POLICIES_SENT, PartitionKey, PolicyName, PolicyReport,
     PolicyState, QuotaUnit, ReportError, ResponseFields,
 };
 pub use key::{KeyPart, LimitKey};
+pub use limit::{FailurePolicy, Limit};
+pub use quota::{Quota, QuotaError};
 pub use refusal::{RefusalForm, RefusalReason};

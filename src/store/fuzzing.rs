@@ -3,7 +3,7 @@
 use super::error::StoreError;
 use super::key::KeyPrefix;
 use super::memory::{Db, Value};
-use super::op::{Fields, LoadSession, Loaded, SessionAt};
+use super::op::{DecideLimits, Decided, Fields, LoadSession, Loaded, SessionAt};
 use super::operation::{Operation, sealed::Sealed};
 use super::wire::{Command, Reply};
 
@@ -47,4 +47,29 @@ impl Operation for PlantSession {
     fn output(&self, _: &KeyPrefix, reply: Reply<'_>) -> Result<(), StoreError> {
         reply.int().map(drop)
     }
+}
+
+/// Reads a time and states as the answer to a decision of limits.
+///
+/// # Errors
+///
+/// As [`DecideLimits`] itself.
+pub fn read_limits(decide: &DecideLimits, now_us: i64, states: &[&str]) -> Result<Decided, StoreError> {
+    let key = decide.limits().next().map_or("", |limit| limit.key.as_str());
+    let items = [Reply::from(key), Reply::Int(now_us)];
+    let states = states.iter().map(|state| Reply::from(*state));
+    decide.output(&KeyPrefix::default(), Reply::Array(items.into_iter().chain(states).collect()))
+}
+
+/// The rate limit script, so that a test can turn its clock.
+#[must_use]
+pub const fn rate_limit_script() -> &'static str {
+    super::redis::source(super::wire::ScriptId::RateLimit)
+}
+
+/// The keys and arguments with which an operation calls its script or command.
+pub fn words(operation: &impl Operation) -> (Vec<String>, Vec<Vec<u8>>) {
+    let command = operation.command(&KeyPrefix::default());
+    let keys = command.keys().map(|key| key.as_str().to_owned()).collect();
+    (keys, command.args.iter().map(|arg| arg.to_vec()).collect())
 }

@@ -1,6 +1,6 @@
 //! Every key that this crate writes is built here, and nowhere else.
 //!
-//! The schema is `{prefix}:{kind}:{part}`. Parts come from users (names, ids), so they are escaped: what is not
+//! The schema is `{prefix}:{kind}:{part}` (limits have more words, see [`Key::limit`]). Parts come from users (names, ids), so they are escaped: what is not
 //! an unreserved character of RFC 3986 §2.3 becomes `%XX`. A part can therefore never hold a colon (and imitate
 //! another key), braces (and choose its Cluster slot), a glob character or a control byte. A part whose
 //! escaped form would be longer than [`MAX_PART`] bytes is replaced by `@` and its SHA-256 in base64url; as `@` is
@@ -61,6 +61,17 @@ impl fmt::Debug for KeyPrefix {
     }
 }
 
+/// Which limits share a Redis Cluster slot, and can therefore be decided together. Without a Cluster it makes no difference.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Slot {
+    /// All limits of one namespace, whatever they count: any of them can be decided together, on one node. The default.
+    #[default]
+    Namespace,
+    /// All limits of one subject: subjects spread over the nodes, and limits of different subjects cannot be decided together.
+    Subject,
+}
+
 /// A complete, escaped key. `Debug` shows its kind only: the rest may name a person.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key(String);
@@ -78,10 +89,21 @@ impl Key {
         Self(key)
     }
 
-    /// `{prefix}:{kind}:{parts}`. `kind` is ours (or a checked namespace) and stands as it is.
+    /// The key of a limit: `{prefix}:limit:{namespace}:{name}:{quota}:{subject}`, with the Cluster hash tag where `slot` says. The
+    /// first three parts are checked words.
     #[must_use]
-    pub fn composite(prefix: &KeyPrefix, kind: &str, parts: &Composite) -> Self {
-        Self(format!("{}:{kind}:{}", prefix.as_str(), parts.as_str()))
+    pub fn limit(
+        prefix: &KeyPrefix,
+        [namespace, name, quota]: [&str; 3],
+        subject: &Composite,
+        slot: Slot,
+    ) -> Self {
+        let (prefix, subject) = (prefix.as_str(), subject.as_str());
+        let words: &[&str] = match slot {
+            Slot::Namespace => &[prefix, ":limit:{", namespace, "}:", name, ":", quota, ":", subject],
+            Slot::Subject => &[prefix, ":limit:", namespace, ":", name, ":", quota, ":{", subject, "}"],
+        };
+        Self(words.concat())
     }
 
     /// The key as it stands in the store.
@@ -151,6 +173,12 @@ impl Composite {
             return Self(hashed);
         }
         Self(text)
+    }
+
+    /// One part without a meaning of its own: `text=value`.
+    #[must_use]
+    pub fn text(value: &str) -> Self {
+        Self::of([("text", Part::Shown(value.as_bytes()))])
     }
 
     /// The text as it stands in a key.
@@ -239,6 +267,15 @@ mod tests {
         assert_eq!(long.len(), "app:session:@".len() + 43);
         assert_ne!(long, key(&"x".repeat((1 << 20) + 1)));
         assert_eq!(key(&"x".repeat(MAX_PART)).len(), "app:session:".len() + MAX_PART);
+    }
+
+    #[test]
+    fn limits_that_are_decided_together_share_a_hash_tag() {
+        let prefix = KeyPrefix::default();
+        let subject = Composite::text("a:{b}");
+        let limit = |slot| Key::limit(&prefix, ["api", "burst", "w5.1"], &subject, slot).0;
+        assert_eq!(limit(Slot::Namespace), "keep:limit:{api}:burst:w5.1:text=a%3A%7Bb%7D");
+        assert_eq!(limit(Slot::Subject), "keep:limit:api:burst:w5.1:{text=a%3A%7Bb%7D}");
     }
 
     #[test]

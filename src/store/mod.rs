@@ -25,7 +25,7 @@
 //! # Keys
 //!
 //! `{prefix}:session:{handle}` a session (hash), `{prefix}:session-index:{principal}` its principal's index (sorted
-//! set). See [`key`] for the escaping.
+//! set), `{prefix}:limit:…` a limit's state (string), `{prefix}:lease:…` leases (sorted set). See [`key`] for the escaping.
 
 mod builder;
 mod error;
@@ -190,19 +190,55 @@ impl Store {
     ///
     /// A dropped future leaves the connection sound; writes may or may not have happened.
     pub async fn batch<B: Batch>(&self, batch: B) -> Result<B::Outputs, StoreError> {
+        self.carry_out(batch, None).await
+    }
+
+    /// [`batch`](Self::batch) within a deadline of its own, where less than the store's is worth waiting for: a
+    /// [`Timeout`](StoreErrorKind::Timeout) then tells the breaker nothing, but makes the probe look.
+    ///
+    /// # Errors
+    ///
+    /// As [`batch`](Self::batch).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`batch`](Self::batch).
+    pub async fn batch_within<B: Batch>(
+        &self,
+        batch: B,
+        deadline: Duration,
+    ) -> Result<B::Outputs, StoreError> {
+        self.carry_out(batch, Some(deadline)).await
+    }
+
+    /// The same without an await, where the store is embedded; `None` beside Redis.
+    pub(crate) fn run_in_process<B: Batch>(&self, batch: &B) -> Option<B::Outputs> {
+        match &self.backend {
+            Backend::Memory(memory) => Some(self.apply(memory, batch)),
+            Backend::Redis(_) => None,
+        }
+    }
+
+    fn apply<B: Batch>(&self, memory: &Memory, batch: &B) -> B::Outputs {
+        let mut replies = memory.execute(&self.prefix, batch).into_iter();
+        batch.outputs(&self.prefix, &mut replies, &mut Verdict::default())
+    }
+
+    async fn carry_out<B: Batch>(
+        &self,
+        batch: B,
+        deadline: Option<Duration>,
+    ) -> Result<B::Outputs, StoreError> {
         let mut verdict = Verdict::default();
         match &self.backend {
-            Backend::Memory(memory) => {
-                let mut replies = memory.execute(&self.prefix, &batch).into_iter();
-                Ok(batch.outputs(&self.prefix, &mut replies, &mut verdict))
-            }
+            Backend::Memory(memory) => Ok(self.apply(memory, &batch)),
             Backend::Redis(redis) => {
                 let mut commands = Vec::with_capacity(1); // the usual batch is one operation
                 batch.commands(&self.prefix, &mut commands);
                 if commands.is_empty() {
                     return Ok(batch.outputs(&self.prefix, &mut std::iter::empty(), &mut verdict));
                 }
-                let used = match redis.execute(&commands).await {
+                let used = match redis.execute_within(&commands, deadline).await {
                     Ok(used) => used,
                     Err(error) => {
                         crate::metric::count("tower_keep_store_errors_total", error.kind().as_str());

@@ -31,6 +31,25 @@ pub(super) mod sealed {
     pub trait Sealed {}
 }
 
+/// Who needs the operation again after it was sent lends it.
+impl<O: Operation> Operation for &O {
+    type Output = O::Output;
+
+    fn command(&self, prefix: &KeyPrefix) -> Command {
+        (**self).command(prefix)
+    }
+
+    fn apply(&self, prefix: &KeyPrefix, db: &mut Db) -> Result<Reply<'static>, StoreError> {
+        (**self).apply(prefix, db)
+    }
+
+    fn output(&self, prefix: &KeyPrefix, reply: Reply<'_>) -> Result<O::Output, StoreError> {
+        (**self).output(prefix, reply)
+    }
+}
+
+impl<O: sealed::Sealed> sealed::Sealed for &O {}
+
 /// What went wrong with the answers of a batch as a whole.
 #[doc(hidden)]
 #[derive(Debug, Default)]

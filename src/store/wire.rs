@@ -22,6 +22,8 @@ pub enum ScriptId {
     PrincipalAdd,
     PrincipalLeave,
     PrincipalMark,
+    RateLimit,
+    Lease,
 }
 
 /// What to do: a plain command or a script.
@@ -33,12 +35,14 @@ pub enum Verb {
 
 pub type Arg = Cow<'static, [u8]>;
 
-/// One command on one key.
+/// One command on one key, or on several that lie in one Cluster slot.
 #[derive(Clone)]
 pub struct Command {
     pub verb: Verb,
     pub class: Class,
     pub key: Key,
+    /// The keys after the first. Most commands have none, and then nothing is allocated for them.
+    pub more: Vec<Key>,
     pub args: Vec<Arg>,
 }
 
@@ -50,15 +54,32 @@ impl std::fmt::Debug for Command {
 
 impl Command {
     pub fn read(verb: &'static str, key: Key) -> Self {
-        Self { verb: Verb::Plain(verb), class: Class::Read, key, args: Vec::new() }
+        Self { verb: Verb::Plain(verb), class: Class::Read, key, more: Vec::new(), args: Vec::new() }
     }
 
     pub fn write(verb: &'static str, key: Key) -> Self {
-        Self { verb: Verb::Plain(verb), class: Class::Write, key, args: Vec::new() }
+        Self { verb: Verb::Plain(verb), class: Class::Write, key, more: Vec::new(), args: Vec::new() }
     }
 
     pub fn script(script: ScriptId, key: Key) -> Self {
-        Self { verb: Verb::Script(script), class: Class::Write, key, args: Vec::new() }
+        Self { verb: Verb::Script(script), class: Class::Write, key, more: Vec::new(), args: Vec::new() }
+    }
+
+    /// The same with further keys; they must lie in the first one's Cluster slot.
+    pub fn with_keys(mut self, more: impl IntoIterator<Item = Key>) -> Self {
+        self.more.extend(more);
+        self
+    }
+
+    /// The same as a read: a script that writes nothing may be sent again.
+    pub const fn reading(mut self) -> Self {
+        self.class = Class::Read;
+        self
+    }
+
+    /// All keys, in order.
+    pub fn keys(&self) -> impl ExactSizeIterator<Item = &Key> {
+        Keys { first: Some(&self.key), more: self.more.iter() }
     }
 
     pub fn arg(mut self, arg: impl Into<Vec<u8>>) -> Self {
@@ -75,6 +96,26 @@ impl Command {
         self.arg(arg.into().to_string())
     }
 }
+
+struct Keys<'a> {
+    first: Option<&'a Key>,
+    more: std::slice::Iter<'a, Key>,
+}
+
+impl<'a> Iterator for Keys<'a> {
+    type Item = &'a Key;
+
+    fn next(&mut self) -> Option<&'a Key> {
+        self.first.take().or_else(|| self.more.next())
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = usize::from(self.first.is_some()) + self.more.len();
+        (left, Some(left))
+    }
+}
+
+impl ExactSizeIterator for Keys<'_> {}
 
 /// One reply, as either backend gives it; Redis' refers to the bytes that were received.
 #[derive(Clone, PartialEq, Eq)]

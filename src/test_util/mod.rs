@@ -18,7 +18,9 @@ mod batch;
 mod entries;
 mod expiry;
 mod index;
+mod leases;
 mod life;
+mod limits;
 mod rotation;
 
 use std::sync::Arc;
@@ -47,6 +49,8 @@ pub async fn accept_store(store: &Store, advance: impl AsyncFn(Duration)) {
     index::accept(store, &advance).await;
     expiry::accept(store, &advance).await;
     batch::accept(store).await;
+    limits::accept(store, &advance).await;
+    leases::accept(store, &advance).await;
 }
 
 /// A session that no other test uses, and how to talk about it.

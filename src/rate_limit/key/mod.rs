@@ -44,13 +44,19 @@ impl LimitKey {
         (!parts.iter().any(KeyPart::is_missing)).then(|| Self::of(parts))
     }
 
+    /// Whether it names nobody: no parts, or one text that is empty.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        matches!(self.as_str(), "" | "text=")
+    }
+
     /// The key as it stands in the store, behind prefix and kind. It may name a person or an address.
     #[must_use]
     pub fn as_str(&self) -> &str {
         self.0.as_str()
     }
 
-    /// For [`Key::composite`](crate::store::key::Key::composite).
+    /// For [`Key::limit`](crate::store::key::Key::limit).
     #[must_use]
     pub const fn as_composite(&self) -> &Composite {
         &self.0
@@ -66,6 +72,20 @@ impl fmt::Debug for LimitKey {
 impl<'a> From<KeyPart<'a>> for LimitKey {
     fn from(part: KeyPart<'a>) -> Self {
         Self::of([part])
+    }
+}
+
+/// The same as [`KeyPart::text`].
+impl From<&str> for LimitKey {
+    fn from(text: &str) -> Self {
+        KeyPart::text(text).into()
+    }
+}
+
+/// The same as [`KeyPart::text`].
+impl From<String> for LimitKey {
+    fn from(text: String) -> Self {
+        text.as_str().into()
     }
 }
 

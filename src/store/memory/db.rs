@@ -14,6 +14,8 @@ pub enum Value {
     Hash(Fields),
     /// Members with a score, here always a time in microseconds.
     Sorted(BTreeMap<String, u64>),
+    /// A limit's state.
+    Text(String),
 }
 
 impl Value {
@@ -21,6 +23,7 @@ impl Value {
         match self {
             Self::Hash(fields) => fields.iter().map(|(name, value)| name.len() + value.len()).sum(),
             Self::Sorted(members) => members.keys().map(|name| name.len() + size_of::<u64>()).sum(),
+            Self::Text(text) => text.len(),
         }
     }
 }
@@ -83,7 +86,7 @@ impl Db {
         match self.slots.get(key).map(|slot| &slot.value) {
             None => Ok(None),
             Some(Value::Hash(fields)) => Ok(Some(fields)),
-            Some(Value::Sorted(_)) => Err(StoreErrorKind::WrongType.into()),
+            Some(_) => Err(StoreErrorKind::WrongType.into()),
         }
     }
 
@@ -92,7 +95,15 @@ impl Db {
         match self.slots.get(key).map(|slot| &slot.value) {
             None => Ok(BTreeMap::new()),
             Some(Value::Sorted(members)) => Ok(members.clone()),
-            Some(Value::Hash(_)) => Err(StoreErrorKind::WrongType.into()),
+            Some(_) => Err(StoreErrorKind::WrongType.into()),
+        }
+    }
+
+    /// The text under a key; a value of another type is none, and is overwritten by the next.
+    pub fn text(&self, key: &Key) -> Option<&str> {
+        match self.slots.get(key).map(|slot| &slot.value) {
+            Some(Value::Text(text)) => Some(text),
+            _ => None,
         }
     }
 
@@ -101,6 +112,7 @@ impl Db {
         let empty = match &value {
             Value::Hash(fields) => fields.is_empty(),
             Value::Sorted(members) => members.is_empty(),
+            Value::Text(text) => text.is_empty(),
         };
         if empty || expires_ms <= self.now_ms() {
             self.remove(key);

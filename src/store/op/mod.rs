@@ -2,12 +2,19 @@
 //! store, and the reading of the reply.
 
 mod commit;
+mod lease;
+mod limit;
 mod load;
 mod principal;
 mod record;
 mod remove;
 
 pub use commit::{Change, Commit, CommitOutcome, CommitSession, Committed, Expected, Rotation};
+pub use lease::{Lease, LeaseAnswer, LeaseOutcome, LeaseVerb};
+pub use limit::{
+    Ban, Bucket, DecideLimits, Decided, LimitUse, LimitVerb, MAX_BAN_US, MAX_UNITS, Outcome, ResetLimits,
+    Rule, Sliding, Standing, State, Step, Verdict, Window,
+};
 pub use load::{LoadSession, Loaded, PeekSession, Peeked};
 pub use principal::{
     AddMember, AddOutcome, Added, HasMember, LeaveIndex, ListMembers, MarkRevoked, Marked, RemoveMember,

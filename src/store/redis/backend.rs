@@ -108,6 +108,20 @@ impl Redis {
         result
     }
 
+    /// The same within a deadline of the caller's own. That it passed says nothing about the server or the connection, which may
+    /// be well within the store's deadline: the probe finds out.
+    pub(in crate::store) async fn execute_within(
+        &self,
+        commands: &[Command],
+        deadline: Option<Duration>,
+    ) -> Result<Used, StoreError> {
+        let Some(deadline) = deadline else { return self.execute(commands).await };
+        tokio::time::timeout(deadline, self.execute(commands)).await.unwrap_or_else(|elapsed| {
+            monitor::start(&self.0);
+            Err(elapsed.into())
+        })
+    }
+
     fn note(&self, class: Class, result: &Result<Used, StoreError>) {
         let failed = match result {
             Ok(used) => used.answers.errors().any(|error| is_failure(class, error)),

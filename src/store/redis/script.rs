@@ -6,14 +6,16 @@ use redis::Script;
 
 use crate::store::wire::ScriptId;
 
-const SOURCES: [&str; 4] = [
+const SOURCES: [&str; 6] = [
     include_str!("scripts/session_commit.lua"),
     include_str!("scripts/principal_add.lua"),
     include_str!("scripts/principal_leave.lua"),
     include_str!("scripts/principal_mark.lua"),
+    include_str!("scripts/rate_limit.lua"),
+    include_str!("scripts/lease.lua"),
 ];
 
-static HASHES: LazyLock<[String; 4]> =
+static HASHES: LazyLock<[String; 6]> =
     LazyLock::new(|| SOURCES.map(|source| Script::new(source).get_hash().to_owned()));
 
 const fn index(id: ScriptId) -> usize {
@@ -22,6 +24,8 @@ const fn index(id: ScriptId) -> usize {
         ScriptId::PrincipalAdd => 1,
         ScriptId::PrincipalLeave => 2,
         ScriptId::PrincipalMark => 3,
+        ScriptId::RateLimit => 4,
+        ScriptId::Lease => 5,
     }
 }
 
@@ -29,7 +33,7 @@ pub(super) fn hash(id: ScriptId) -> &'static str {
     &HASHES[index(id)]
 }
 
-pub(super) const fn source(id: ScriptId) -> &'static str {
+pub(in crate::store) const fn source(id: ScriptId) -> &'static str {
     SOURCES[index(id)]
 }
 
@@ -47,7 +51,8 @@ mod tests {
             for heading in ["-- KEYS[1]", "-- ARGV", "-- Returns", "-- Invariant"] {
                 assert!(source.contains(heading), "{heading} is missing in\n{source}");
             }
-            assert!(!source.contains("KEYS[2]"), "one key, one slot");
+            let several = *source == super::source(ScriptId::RateLimit);
+            assert_eq!(source.contains("KEYS[2]"), several, "only limits are decided together, in one slot");
         }
     }
 }

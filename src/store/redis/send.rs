@@ -140,19 +140,20 @@ impl Form<'_> {
                 return put(to, word.as_bytes());
             }
         };
+        let keys = command.keys().len();
         match command.verb {
             Verb::Plain(verb) => {
-                begin(to, 2 + command.args.len());
+                begin(to, 1 + keys + command.args.len());
                 put(to, verb.as_bytes());
             }
             Verb::Script(id) => {
-                begin(to, 4 + command.args.len());
+                begin(to, 3 + keys + command.args.len());
                 put(to, verb.as_bytes());
                 put(to, script(id).as_bytes());
-                put(to, b"1");
+                put(to, keys.to_string().as_bytes());
             }
         }
-        put(to, command.key.as_str().as_bytes());
+        command.keys().for_each(|key| put(to, key.as_str().as_bytes()));
         command.args.iter().for_each(|arg| put(to, arg));
     }
 

@@ -1,0 +1,113 @@
+//! The answer of a limiter.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::quota::Quota;
+use crate::store::op::{Standing, Verdict};
+
+/// Where a limit's answer comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Source {
+    /// The store was asked.
+    Store,
+    /// An earlier refusal still holds, so the store was not asked.
+    Remembered,
+    /// The request was charged together with an earlier one
+    /// ([`charge_ahead`](super::RateLimiterBuilder::charge_ahead)).
+    Ahead,
+    /// The store failed and this process decided alone ([`FailurePolicy::Local`](super::FailurePolicy::Local)).
+    Local,
+    /// Nobody was asked: another limit's refusal was known, or the store failed and the policy is
+    /// [`FailurePolicy::Open`](super::FailurePolicy::Open).
+    Nobody,
+}
+
+impl Source {
+    /// A short, stable name, fit for a metric's label.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Store => "store",
+            Self::Remembered => "remembered",
+            Self::Ahead => "ahead",
+            Self::Local => "local",
+            Self::Nobody => "nobody",
+        }
+    }
+}
+
+/// How one limit answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LimitStatus {
+    /// The limit's name.
+    pub name: Arc<str>,
+    /// The quota in force for this request.
+    pub quota: Quota,
+    /// Where the answer comes from.
+    pub source: Source,
+    /// Where the subject stands; `None` if [nobody](Source::Nobody) was asked. After a refusal nothing was charged, so the
+    /// limits that did not refuse stand as before.
+    pub standing: Option<Standing>,
+}
+
+impl LimitStatus {
+    /// Whether this limit refused the request.
+    #[must_use]
+    pub const fn is_refused(&self) -> bool {
+        matches!(self.standing, Some(Standing { verdict: Verdict::Refused { .. }, .. }))
+    }
+}
+
+/// Whether a request may pass, and what each limit said. There is one [`LimitStatus`] for each limit that concerns the
+/// request, in the limiter's order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct Decision {
+    pub(super) limits: Vec<LimitStatus>,
+}
+
+impl Decision {
+    /// Whether no limit refused.
+    #[must_use]
+    pub fn is_admitted(&self) -> bool {
+        self.refused().next().is_none()
+    }
+
+    /// The limits that refused. Of limits that were not asked it is unknown whether they would have.
+    pub fn refused(&self) -> impl Iterator<Item = &LimitStatus> {
+        self.limits.iter().filter(|status| status.is_refused())
+    }
+
+    /// What each limit said.
+    #[must_use]
+    pub fn limits(&self) -> &[LimitStatus] {
+        &self.limits
+    }
+
+    /// What the limit of this name said.
+    #[must_use]
+    pub fn limit(&self, name: &str) -> Option<&LimitStatus> {
+        self.limits.iter().find(|status| *status.name == *name)
+    }
+
+    /// How long to wait until the limits that refused admit the request, if nothing else is charged; `None` when it is admitted, or
+    /// when it never will be, because its cost is above a capacity.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        let waits = self.refused().map(|status| match status.standing {
+            Some(Standing { verdict: Verdict::Refused { retry_after_us }, .. }) => retry_after_us,
+            _ => Some(0),
+        });
+        let longest_us = waits.max_by_key(|wait| wait.unwrap_or(u64::MAX))??;
+        Some(Duration::from_micros(longest_us))
+    }
+
+    /// What is left of the limit that is closest to exhaustion, among those that were asked.
+    #[must_use]
+    pub fn remaining(&self) -> Option<u64> {
+        self.limits.iter().filter_map(|status| status.standing).map(|standing| standing.remaining).min()
+    }
+}

@@ -1,0 +1,70 @@
+//! What can go wrong with a limiter. A refusal is not an error.
+
+use super::quota::QuotaError;
+use crate::store::StoreError;
+
+/// Why a limiter gave no decision. Holds no key.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LimitError {
+    /// The store failed, and the policy of a limit is [`FailurePolicy::Closed`](super::FailurePolicy::Closed); or a change could not be
+    /// written. Never answer it with 429.
+    #[error("the limiter's store failed")]
+    Store(#[from] StoreError),
+    /// A key is empty: it would make one shared count of everybody without one.
+    #[error("a limit's key must not be empty; decide what becomes of requests without one")]
+    EmptyKey,
+    /// The question names a limit that this limiter does not have.
+    #[error("the question names a limit that this limiter does not have")]
+    UnknownLimit,
+    /// Limits of different subjects cannot be decided together under [`Slot::Subject`](super::Slot::Subject).
+    #[error("limits of different subjects need `slot(Slot::Namespace)` to be decided together")]
+    DifferentSlots,
+    /// A quota given with the question cannot work.
+    #[error("the quota for this request cannot work")]
+    Quota(#[from] QuotaError),
+    /// The operating system gave no random bytes.
+    #[error("the operating system gave no random bytes")]
+    Randomness,
+}
+
+impl LimitError {
+    /// The status with which a request that met this error should be answered.
+    #[must_use]
+    pub const fn status(&self) -> http::StatusCode {
+        match self {
+            Self::Store(_) => http::StatusCode::SERVICE_UNAVAILABLE,
+            Self::EmptyKey
+            | Self::UnknownLimit
+            | Self::DifferentSlots
+            | Self::Quota(_)
+            | Self::Randomness => http::StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+}
+
+/// Why a limiter cannot be built.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LimitConfigError {
+    /// A namespace or a limit's name cannot stand in a key.
+    #[error("namespaces and names of limits must have 1 to 32 of the characters a-z 0-9 _ -")]
+    Name,
+    /// Two limits have the same name.
+    #[error("two limits are called {0}; give each a name of its own")]
+    Duplicate(String),
+    /// There is no limit, or more than 16.
+    #[error("a limiter must have 1 to 16 limits")]
+    Count,
+    /// A quota cannot work.
+    #[error("the quota of limit {limit} cannot work: {error}")]
+    Quota {
+        /// The limit's name.
+        limit: String,
+        /// What is wrong with it.
+        error: QuotaError,
+    },
+    /// A duration or a number is zero or beyond its documented maximum.
+    #[error("{0} must be greater than zero and within its documented maximum")]
+    OutOfRange(&'static str),
+}

@@ -1,0 +1,53 @@
+//! One named limit, and what becomes of it when the store fails.
+
+use std::sync::Arc;
+
+use super::quota::Quota;
+
+/// What a limit does when the store cannot be asked. None of them turns a failure into a refusal.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum FailurePolicy {
+    /// The request is admitted. The default: a limiter that is down must not take the site down.
+    #[default]
+    Open,
+    /// The request is answered with 503: for what must never go unlimited, such as attempts to sign in.
+    Closed,
+    /// This process decides alone, with the same quota and a memory of its own, until the store is back. Each process then
+    /// admits up to the limit.
+    Local,
+}
+
+impl FailurePolicy {
+    /// A short, stable name, fit for a metric's label.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Closed => "closed",
+            Self::Local => "local",
+        }
+    }
+}
+
+/// A quota with a name. The name stands in keys, in answers and in header fields.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct Limit {
+    pub(super) name: Arc<str>,
+    pub(super) quota: Quota,
+    pub(super) failure: FailurePolicy,
+}
+
+impl Limit {
+    /// A limit called `name`: 1 to 32 of `a-z 0-9 _ -`.
+    pub fn new(name: &str, quota: Quota) -> Self {
+        Self { name: name.into(), quota, failure: FailurePolicy::default() }
+    }
+
+    /// What it does when the store fails. Default [`FailurePolicy::Open`].
+    pub const fn on_failure(mut self, policy: FailurePolicy) -> Self {
+        self.failure = policy;
+        self
+    }
+}

@@ -1,0 +1,114 @@
+//! What is stored of a limit: `USED:SINCE[:BEFORE][!LEFT:FROM]`, whole decimal numbers.
+
+/// The state of one limit for one subject. Times are microseconds since the Unix epoch by the store's clock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct State {
+    /// What is taken, in the rule's units.
+    pub used: u64,
+    /// The time of which `used` speaks (bucket), or when the window began.
+    pub since_us: u64,
+    /// What was counted in the window before; sliding windows only.
+    pub before: u64,
+    /// A ban, while there is one.
+    pub ban: Option<Ban>,
+}
+
+/// A time in which everything is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ban {
+    /// How long it lasts, microseconds.
+    pub length_us: u64,
+    /// From when.
+    pub from_us: u64,
+}
+
+impl State {
+    /// The state of who has taken nothing.
+    #[must_use]
+    pub const fn empty(now_us: u64) -> Self {
+        Self { used: 0, since_us: now_us, before: 0, ban: None }
+    }
+
+    /// Whether it says no more than a missing key.
+    pub(super) const fn is_empty(self) -> bool {
+        self.used == 0 && self.before == 0 && self.ban.is_none()
+    }
+
+    /// Whether it speaks of a time that has not come: then the clock stepped back.
+    pub(super) fn is_ahead_of(self, now_us: u64) -> bool {
+        self.since_us > now_us || self.ban.is_some_and(|ban| ban.from_us > now_us)
+    }
+
+    /// How long the ban lasts from now, microseconds.
+    pub(super) const fn banned_us(self, now_us: u64) -> u64 {
+        match self.ban {
+            Some(ban) => ban.from_us.saturating_add(ban.length_us).saturating_sub(now_us),
+            None => 0,
+        }
+    }
+
+    /// Reads the stored form.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (counts, ban) = text.split_once('!').map_or((text, None), |(counts, ban)| (counts, Some(ban)));
+        let mut counts = counts.split(':');
+        let (used, since_us) = (number(counts.next()?)?, number(counts.next()?)?);
+        let before = counts.next().map_or(Some(0), number)?;
+        let ban = match ban {
+            Some(ban) => {
+                let (length, from) = ban.split_once(':')?;
+                Some(Ban { length_us: number(length)?, from_us: number(from)? })
+            }
+            None => None,
+        };
+        counts.next().is_none().then_some(Self { used, since_us, before, ban })
+    }
+
+    /// The stored form.
+    #[must_use]
+    pub fn to_text(self) -> String {
+        let Self { used, since_us, before, ban } = self;
+        let before = if before > 0 { format!(":{before}") } else { String::new() };
+        let ban = ban.map_or_else(String::new, |ban| format!("!{}:{}", ban.length_us, ban.from_us));
+        format!("{used}:{since_us}{before}{ban}")
+    }
+}
+
+fn number(digits: &str) -> Option<u64> {
+    let plain = (1..=16).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
+    if plain { digits.parse().ok() } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const MOST: u64 = 1 << 53;
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(used in 0..MOST, since_us in 0..MOST, before in 0..MOST, length_us in 1..MOST, from_us in 0..MOST) {
+            for ban in [None, Some(Ban { length_us, from_us })] {
+                let state = State { used, since_us, before, ban };
+                prop_assert_eq!(State::parse(&state.to_text()), Some(state));
+            }
+        }
+
+        #[test]
+        fn any_text_is_read_or_refused(text in "[0-9:!x-]{0,40}") {
+            if let Some(state) = State::parse(&text) {
+                prop_assert!(State::parse(&state.to_text()).is_some());
+            }
+        }
+    }
+
+    #[test]
+    fn foreign_texts_are_refused() {
+        for text in
+            ["", "1", "1:", ":1", "+1:2", "1:2:3:4", "1:2!", "1:2!3", "99999999999999999:1", "1:2:x", " 1:2"]
+        {
+            assert_eq!(State::parse(text), None, "{text:?}");
+        }
+    }
+}

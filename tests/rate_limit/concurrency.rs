@@ -1,0 +1,95 @@
+//! Never more at once than there are places; a place that nobody renews is free in time.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use keep_testing::RedisServer;
+use tower_keep::rate_limit::{Acquired, Concurrency, FailurePolicy, Permit, Renewed};
+
+use crate::fixture::*;
+
+fn places(server: &RedisServer, places: u64, ttl: Duration) -> Concurrency {
+    Concurrency::new(patient(server), "jobs", places, ttl).unwrap().deadline(LONG)
+}
+
+async fn held(places: &Concurrency) -> Option<Permit> {
+    match places.acquire("k").await.unwrap() {
+        Acquired::Held(permit) => Some(permit),
+        Acquired::Full { .. } => None,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn never_more_at_once_than_there_are_places() {
+    let server = RedisServer::start();
+    let limiters = [places(&server, 5, HOUR), places(&server, 5, HOUR)];
+    let (now, most) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let tasks: Vec<_> = (0..40)
+        .map(|task| {
+            let (limiter, now, most) = (limiters[task % 2].clone(), Arc::clone(&now), Arc::clone(&most));
+            tokio::spawn(async move {
+                let mut worked = 0;
+                while worked < 5 {
+                    let Some(permit) = held(&limiter).await else {
+                        tokio::task::yield_now().await;
+                        continue;
+                    };
+                    most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                    tokio::task::yield_now().await;
+                    now.fetch_sub(1, Ordering::SeqCst);
+                    worked += 1;
+                    permit.release().await.unwrap();
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    assert!((1..=5).contains(&most.load(Ordering::SeqCst)));
+    all_keys_end(&server);
+    let permits = [held(&limiters[0]).await, held(&limiters[1]).await];
+    assert!(permits.iter().all(Option::is_some), "all places were given back");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_place_that_nobody_renews_is_free_and_a_renewed_one_is_not() {
+    let server = RedisServer::start();
+    let ttl = Duration::from_secs(2);
+    let limiter = places(&server, 2, ttl);
+    let (kept, forgotten) = (held(&limiter).await.unwrap(), held(&limiter).await.unwrap());
+    let Acquired::Full { retry_after } = limiter.acquire("k").await.unwrap() else { panic!("two are held") };
+    assert!(retry_after <= ttl && !retry_after.is_zero());
+    eventually("the forgotten place is free", async || {
+        assert_eq!(kept.renew().await.unwrap(), Renewed::Held);
+        held(&limiter).await.is_some()
+    })
+    .await;
+    assert_eq!(forgotten.renew().await.unwrap(), Renewed::Lost);
+    assert!(held(&limiter).await.is_none());
+    forgotten.release().await.unwrap();
+    assert!(held(&limiter).await.is_none(), "who lost a place gives none back");
+    kept.release().await.unwrap();
+    assert!(held(&limiter).await.is_some());
+    all_keys_end(&server);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_fails_goes_by_the_policy() {
+    let mut server = RedisServer::start();
+    let limiter = places(&server, 1, HOUR).deadline(Duration::from_millis(30));
+    server.stop();
+    let (open, closed, local) = (
+        limiter.clone(),
+        limiter.clone().on_failure(FailurePolicy::Closed),
+        limiter.on_failure(FailurePolicy::Local),
+    );
+    let open = [held(&open).await.unwrap(), held(&open).await.unwrap()];
+    assert_eq!(open[0].renew().await.unwrap(), Renewed::Held);
+    assert!(closed.acquire("k").await.is_err());
+    let permit = held(&local).await.unwrap();
+    assert!(held(&local).await.is_none());
+    permit.release().await.unwrap();
+    assert!(held(&local).await.is_some());
+}
