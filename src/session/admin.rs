@@ -135,7 +135,7 @@ impl Sessions {
             let known: Vec<_> = chunk.iter().filter_map(|handle| SessionHandle::parse(handle)).collect();
             let peeks: Vec<_> = known.iter().map(|handle| PeekSession(self.0.at(handle))).collect();
             for (handle, peeked) in known.into_iter().zip(self.0.store.batch(peeks).await?) {
-                let peeked = tolerate(peeked)?;
+                let peeked = self.peeked(&handle, peeked).await?;
                 match (belongs(peeked.as_ref(), principal), peeked) {
                     (Belongs::Yes, Some(peeked)) => sessions.push(SessionInfo::new(handle, peeked)),
                     (Belongs::No, _) => ended.push(handle.to_string()),
@@ -147,6 +147,23 @@ impl Sessions {
             self.0.store.run(RemoveMember(self.0.principal_at(principal), ended)).await?;
         }
         Ok(sessions)
+    }
+
+    /// A record that names another session came out of step, or lies under a key that is not its own: another connection tells.
+    async fn peeked(
+        &self,
+        handle: &SessionHandle,
+        first: Result<Option<Peeked>, StoreError>,
+    ) -> Result<Option<Peeked>, StoreError> {
+        let desync = |error: &StoreError| error.kind() == StoreErrorKind::Desync;
+        let peeked = match first {
+            Err(error) if desync(&error) => self.0.store.run(PeekSession(self.0.at(handle))).await,
+            other => other,
+        };
+        if peeked.as_ref().is_err_and(desync) {
+            return Ok(None);
+        }
+        tolerate(peeked)
     }
 
     /// Ends a session, whoever's it is. One `DEL`. Tells whether it lived.
@@ -172,7 +189,8 @@ impl Sessions {
         let at = self.0.principal_at(principal);
         let asked = (HasMember(at.clone(), handle.shared()), PeekSession(self.0.at(handle)));
         let (member, peeked) = self.0.store.batch(asked).await?;
-        if !tolerate(member)? || belongs(tolerate(peeked)?.as_ref(), principal) != Belongs::Yes {
+        let peeked = self.peeked(handle, peeked).await?;
+        if !tolerate(member)? || belongs(peeked.as_ref(), principal) != Belongs::Yes {
             return Ok(false);
         }
         let leave = RemoveMember(at, vec![handle.to_string()]);

@@ -61,6 +61,10 @@ where
             };
             let output = ready!(inner.poll(cx));
             match this.session {
+                // No response goes out: a rotation would kill the secret that the browser has and deliver no other.
+                Some(_) if output.is_err() => {
+                    return Poll::Ready(output.map(|response| response.map(KeepBody::inner)));
+                }
                 Some(session) => match session.finish_now() {
                     Some(finish) => {
                         return Poll::Ready(

@@ -7,7 +7,8 @@ use crate::view::RequestView;
 /// Checks who made a request that changes something, by `Sec-Fetch-Site` (W3C Fetch Metadata) and, for browsers that send none,
 /// by comparing `Origin` with `Host`. A request with neither header did not come from a browser's page and passes.
 ///
-/// `GET`, `HEAD` and `OPTIONS` pass always: they must not change anything (RFC 9110 §9.2.1).
+/// `GET`, `HEAD` and `OPTIONS` pass always: they must not change anything (RFC 9110 §9.2.1). The exception is a `GET` that opens a
+/// WebSocket: browsers let any page do that, cookies included (RFC 6455 §10.2).
 ///
 /// # Deployment caveat
 ///
@@ -49,11 +50,12 @@ impl OriginCheck {
     ///
     /// The reason why it must be refused.
     pub fn check(&self, request: &impl RequestView) -> Result<(), CrossOrigin> {
-        if matches!(request.method(), "GET" | "HEAD" | "OPTIONS") {
-            return Ok(());
-        }
         let text =
             |value: Option<&[u8]>| value.map(|v| String::from_utf8_lossy(v).trim().to_ascii_lowercase());
+        let opens_socket = || request.with_header("upgrade", text).is_some_and(|to| to.contains("websocket"));
+        if matches!(request.method(), "GET" | "HEAD" | "OPTIONS") && !opens_socket() {
+            return Ok(());
+        }
         let origin = request.with_header("origin", text);
         if origin.as_deref().is_some_and(|origin| self.trusted.iter().any(|trusted| **trusted == *origin)) {
             return Ok(());
@@ -88,6 +90,10 @@ mod tests {
         use CrossOrigin::{FetchMetadata, Origin};
         for (method, headers, expected) in [
             ("GET", &[("sec-fetch-site", "cross-site")][..], Ok(())),
+            ("GET", &[("upgrade", "WebSocket"), ("sec-fetch-site", "cross-site")], Err(FetchMetadata)),
+            ("GET", &[("upgrade", "websocket"), ("origin", "https://b.org"), ("host", "a.org")], Err(Origin)),
+            ("GET", &[("upgrade", "websocket"), ("origin", "https://a.org"), ("host", "a.org")], Ok(())),
+            ("GET", &[("upgrade", "h2c"), ("origin", "https://b.org"), ("host", "a.org")], Ok(())),
             ("POST", &[], Ok(())),
             ("POST", &[("sec-fetch-site", "same-origin")], Ok(())),
             ("POST", &[("sec-fetch-site", "none")], Ok(())),

@@ -10,6 +10,7 @@ use super::state::{CookieOut, Current, PendingLogin, Removal, State};
 use super::token::{Secret, SessionHandle, Token};
 use crate::clock::millis;
 use crate::store::op::{AddMember, Change, Commit, CommitOutcome, Expected, Meta, Rotation};
+use crate::store::{StoreError, StoreErrorKind};
 
 /// What one save sends.
 pub(super) struct Plan {
@@ -91,10 +92,12 @@ impl State {
         let login = self.login.take();
         self.rotate = false;
         let lifetimes = login.as_ref().and_then(|login| login.lifetimes).unwrap_or(config.lifetimes);
-        let anew = self.current.is_none() || login.is_some();
+        let anew_session = self.current.is_none();
+        let anew = anew_session || login.is_some();
         let idle_ms =
             self.current.as_ref().filter(|_| !anew).map_or(lifetimes.pair_ms().0, |c| c.meta.idle_ms);
         self.grew |= add.as_ref().is_some_and(|add| self.adds_field(add));
+        let usual = due == Due::Nothing && !swap && !self.grew;
         let mut changes = std::mem::take(&mut self.changes);
         changes.extend(add);
         let commit = Commit {
@@ -111,6 +114,9 @@ impl State {
             touch_ms: (due != Due::Nothing || anew).then(|| touch_interval_ms(idle_ms)),
             // Beside the entries: metadata, label, CSRF token, and as many flash values again.
             max_fields: std::mem::take(&mut self.grew).then_some(config.max_entries * 2 + 3),
+            // A rotation that nobody waits for any more must not kill the secret that the browser has.
+            not_after_ms: if swap && !anew_session { engine.store.not_after_ms() } else { None },
+            loaded: self.current.as_ref().filter(|_| usual).map(|c| c.meta.clone()),
             changes,
         };
         Ok(PlannedCommit { handle, token, login, commit: Arc::new(commit) })
@@ -164,6 +170,7 @@ impl State {
                 self.end();
                 return if plan.housekeeping { Ok(Vec::new()) } else { Err(SessionError::Ended) };
             }
+            CommitOutcome::Late => StoreError::new(StoreErrorKind::Timeout).into(),
             CommitOutcome::TooMany => SessionError::TooManyEntries,
             CommitOutcome::NotAnInteger => SessionError::NotAnInteger,
         };

@@ -69,7 +69,13 @@ impl Shared {
             plan.commit.as_ref().map(|c| CommitSession::new(engine.at(&c.handle), Arc::clone(&c.commit)));
         let index = plan.index.clone();
         let flight = InFlight { shared: self, plan: Some(plan) };
-        let answers = engine.store.batch((removal, commit, index)).await;
+        let answers = match (removal, commit, index) {
+            // The usual save, in a future that need not have room for the others.
+            (None, Some(commit), None) => {
+                engine.store.batch(commit).await.map(|committed| (None, Some(committed), None))
+            }
+            all => Box::pin(engine.store.batch(all)).await,
+        };
         let Some(mut plan) = flight.land() else { return Ok(Vec::new()) };
         let answers = answers.and_then(|(removed, committed, indexed)| {
             if let Some((removed, left)) = removed {

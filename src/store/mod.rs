@@ -160,6 +160,15 @@ impl Store {
         }
     }
 
+    /// The store's time at which a request that is sent now has run out of time, in milliseconds since the Unix epoch. `None` where
+    /// nothing can be late, or the store's time is not known yet.
+    pub(crate) fn not_after_ms(&self) -> Option<u64> {
+        match &self.backend {
+            Backend::Memory(_) => None,
+            Backend::Redis(redis) => redis.not_after_ms(),
+        }
+    }
+
     /// Takes note of the store's time in a reply.
     pub(crate) fn observe(&self, now_ms: u64) {
         if let Backend::Redis(redis) = &self.backend {

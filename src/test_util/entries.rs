@@ -2,7 +2,7 @@
 
 use super::{Case, add, hash, is_done, remove, set};
 use crate::store::Store;
-use crate::store::op::{Change, Commit, CommitOutcome, Expected};
+use crate::store::op::{Change, Commit, CommitOutcome, Expected, Rotation};
 
 pub(super) async fn accept(store: &Store) {
     changes_apply_in_order(store).await;
@@ -17,7 +17,13 @@ pub(super) async fn accept(store: &Store) {
 async fn the_usual_write_decides_alike(store: &Store) {
     let case = Case::created(store).await;
     assert!(is_done(&case.change(&[set("n", "1"), set("t", "007")]).await));
-    let usual = |change| Commit { touch_ms: None, max_fields: None, ..case.update(&[change]) };
+    let loaded = Some(case.record().await.meta);
+    let usual = |change| Commit {
+        touch_ms: None,
+        max_fields: None,
+        loaded: loaded.clone(),
+        ..case.update(&[change])
+    };
     assert!(is_done(&case.commit(usual(set("s", "x"))).await));
     assert_eq!(case.field("s").await.as_deref(), Some("x"));
     assert!(matches!(case.commit(usual(add("n", 4))).await, CommitOutcome::Done(None, sums) if sums == [5]));
@@ -41,9 +47,24 @@ async fn the_usual_write_decides_alike(store: &Store) {
     let both = Commit { touch_ms: None, max_fields: None, ..case.update(&[Change::Clear, remove("t")]) };
     assert!(is_done(&case.commit(both).await));
     assert!(case.record().await.fields.is_empty());
+    what_changed_meanwhile_is_told_from_an_end(&case, usual).await;
     let missing = Case::new(store);
-    let late = Commit { touch_ms: None, max_fields: None, ..missing.update(&[set("s", "y")]) };
+    let late = Commit { touch_ms: None, max_fields: None, loaded, ..missing.update(&[set("s", "y")]) };
     assert_eq!(missing.commit(late).await, CommitOutcome::Gone);
+}
+
+async fn what_changed_meanwhile_is_told_from_an_end(case: &Case<'_>, usual: impl Fn(Change) -> Commit) {
+    let renew = Commit { rotation: Rotation::Renew(hash("s1")), ..case.update(&[]) };
+    assert!(is_done(&case.commit(renew).await));
+    assert!(is_done(&case.commit(usual(set("s", "z"))).await), "the renewed secret still counts");
+    assert_eq!(case.commit(usual(add("s", 1))).await, CommitOutcome::NotAnInteger);
+    assert!(matches!(case.commit(usual(add("m", 2))).await, CommitOutcome::Done(_, sums) if sums == [2]));
+    assert_eq!(case.field("s").await.as_deref(), Some("z"));
+    let swap =
+        Commit { presented: Some(hash("s1")), rotation: Rotation::Swap(hash("s2")), ..case.update(&[]) };
+    assert!(is_done(&case.commit(swap).await));
+    assert_eq!(case.commit(usual(set("s", "w"))).await, CommitOutcome::Gone);
+    assert_eq!(case.field("s").await.as_deref(), Some("z"));
 }
 
 async fn changes_apply_in_order(store: &Store) {

@@ -105,6 +105,8 @@ impl<'a> Case<'a> {
             principal: None,
             touch_ms: Some(HOUR_MS),
             max_fields: Some(20),
+            not_after_ms: None,
+            loaded: None,
             changes: changes.to_vec(),
         }
     }

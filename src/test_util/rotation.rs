@@ -11,6 +11,7 @@ pub(super) async fn accept(store: &Store, advance: &impl AsyncFn(Duration)) {
     a_swap_ends_the_old_secret(store).await;
     a_renewal_keeps_the_old_secret_until_the_new_one_is_seen(store, advance).await;
     of_parallel_renewals_one_counts(store, advance).await;
+    what_comes_too_late_changes_nothing(store).await;
 }
 
 fn by(case: &Case<'_>, secret: &str) -> Commit {
@@ -55,6 +56,19 @@ async fn a_swap_ends_the_old_secret(store: &Store) {
     let sign_out = Commit { expected: Expected::Generation(1), principal: Some(None), ..by(&case, "s1") };
     let after = meta(case.commit(sign_out).await);
     assert_eq!((after.principal, after.authenticated_ms), (None, 0));
+}
+
+async fn what_comes_too_late_changes_nothing(store: &Store) {
+    let case = Case::created(store).await;
+    let swap = |not_after_ms| Commit {
+        rotation: Rotation::Swap(hash("s1")),
+        not_after_ms: Some(not_after_ms),
+        ..by(&case, "s0")
+    };
+    assert_eq!(case.commit(swap(1)).await, CommitOutcome::Late);
+    assert_eq!(case.field("a").await, None);
+    assert!(is_done(&case.commit(by(&case, "s0")).await), "the old secret still opens it");
+    assert_eq!(meta(case.commit(swap(1 << 52)).await).secret, hash("s1"));
 }
 
 async fn a_renewal_keeps_the_old_secret_until_the_new_one_is_seen(

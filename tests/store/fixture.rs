@@ -70,6 +70,8 @@ fn commit(name: &str, expected: Expected, changes: Vec<Change>) -> CommitSession
         principal: None,
         touch_ms: Some(HOUR_MS),
         max_fields: Some(100),
+        not_after_ms: None,
+        loaded: None,
         changes,
     };
     CommitSession::new(session(name), commit)

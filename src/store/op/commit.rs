@@ -68,6 +68,11 @@ pub struct Commit {
     pub touch_ms: Option<u64>,
     /// The largest number of fields; none when the changes add none.
     pub max_fields: Option<usize>,
+    /// By the store's clock, ms since the Unix epoch: from then on nothing is written, since nobody waits for it any more.
+    pub not_after_ms: Option<u64>,
+    /// The metadata as it was loaded. With it, one change of a field that is there, by the current secret and while no timer is
+    /// due, goes the short way.
+    pub loaded: Option<Meta>,
     /// The entries' changes, in order.
     pub changes: Vec<Change>,
 }
@@ -91,6 +96,8 @@ pub enum CommitOutcome {
     Gone,
     /// A session with this handle exists already.
     Exists,
+    /// It was carried out too late.
+    Late,
     /// More entries than the limit.
     TooMany,
     /// An addition to something that is not an integer, or beyond ±2^53.
@@ -112,6 +119,11 @@ impl Operation for CommitSession {
 
     fn command(&self, prefix: &KeyPrefix) -> Command {
         let commit = &self.1;
+        if let Some(line) = commit.usual() {
+            let command = Command::script(ScriptId::SessionCommit, self.0.key(prefix));
+            let command = command.arg(line).int(commit.grace_ms);
+            return commit.changes.iter().fold(command, push_change);
+        }
         let (rotation, secret) = match &commit.rotation {
             Rotation::Keep => ("", ""),
             Rotation::Swap(secret) => ("swap", secret.as_str()),
@@ -135,13 +147,9 @@ impl Operation for CommitSession {
             .arg(absolute)
             .arg(principal.unwrap_or_default())
             .arg(commit.touch_ms.map(|ms| ms.to_string()).unwrap_or_default())
-            .arg(commit.max_fields.map(|most| most.to_string()).unwrap_or_default());
-        commit.changes.iter().fold(command, |command, change| match change {
-            Change::Set(name, value) => command.word("s").arg(name.as_str()).arg(value.clone()),
-            Change::Remove(name) => command.word("r").arg(name.as_str()),
-            Change::Clear => command.word("c"),
-            Change::Add(name, by) => command.word("i").arg(name.as_str()).int(*by),
-        })
+            .arg(commit.max_fields.map(|most| most.to_string()).unwrap_or_default())
+            .arg(commit.not_after_ms.map(|ms| ms.to_string()).unwrap_or_default());
+        commit.changes.iter().fold(command, push_change)
     }
 
     fn apply(&self, prefix: &KeyPrefix, db: &mut Db) -> Result<Reply<'static>, StoreError> {
@@ -170,11 +178,21 @@ impl Operation for CommitSession {
             "ok" => CommitOutcome::Done(Some(Box::new(Meta::parse(&line).ok_or_else(desync)?)), sums),
             "gone" => CommitOutcome::Gone,
             "exists" => CommitOutcome::Exists,
+            "late" => CommitOutcome::Late,
             "full" => CommitOutcome::TooMany,
             "type" => CommitOutcome::NotAnInteger,
             _ => return Err(desync()),
         };
         Ok(Committed { now_ms, outcome })
+    }
+}
+
+fn push_change(command: Command, change: &Change) -> Command {
+    match change {
+        Change::Set(name, value) => command.word("s").arg(name.as_str()).arg(value.clone()),
+        Change::Remove(name) => command.word("r").arg(name.as_str()),
+        Change::Clear => command.word("c"),
+        Change::Add(name, by) => command.word("i").arg(name.as_str()).int(*by),
     }
 }
 
@@ -190,7 +208,21 @@ struct Next {
 const MAX_INTEGER: i64 = (1 << 53) - 1;
 
 impl Commit {
+    /// The line that the script compares, if this is a write of the usual kind.
+    fn usual(&self) -> Option<String> {
+        let loaded = self.loaded.as_ref()?;
+        let keeps = self.rotation == Rotation::Keep && self.lifetime.is_none() && self.principal.is_none();
+        let nothing_due = self.touch_ms.is_none() && self.max_fields.is_none() && self.not_after_ms.is_none();
+        let one = matches!(self.changes.as_slice(), [Change::Set(..) | Change::Add(..)]);
+        let current = self.expected == Expected::Generation(loaded.generation)
+            && self.presented.as_ref() == Some(&loaded.secret);
+        (keeps && nothing_due && one && current).then(|| loaded.to_line())
+    }
+
     fn decide(&self, handle: &str, stored: Option<&Fields>, now_ms: u64) -> Result<Next, &'static str> {
+        if self.not_after_ms.is_some_and(|not_after_ms| now_ms >= not_after_ms) {
+            return Err("late");
+        }
         let mut meta = self.current(handle, stored, now_ms)?;
         let mut fields = stored.cloned().unwrap_or_default();
         fields.remove(META);

@@ -47,8 +47,9 @@ pub(super) struct Inner {
     pub(super) runtime: Handle,
     pub(super) probing: AtomicBool,
     desyncs: Arc<Desyncs>,
-    /// The server's clock minus ours, ms.
+    /// The server's clock minus ours, ms, once it has been seen.
     ahead_ms: AtomicI64,
+    clock_seen: AtomicBool,
 }
 
 /// The replies of one round trip, and the connection that gave them.
@@ -79,9 +80,16 @@ impl Redis {
 
     fn start(checkout: Checkout, settings: Settings, runtime: Handle, desyncs: Arc<Desyncs>) -> Self {
         let (checkout, breaker) = (Arc::new(checkout), Breaker::default());
-        let (probing, ahead_ms) = (AtomicBool::new(false), AtomicI64::new(0));
-        let redis =
-            Self(Arc::new(Inner { checkout, breaker, settings, runtime, probing, desyncs, ahead_ms }));
+        let redis = Self(Arc::new(Inner {
+            checkout,
+            breaker,
+            settings,
+            runtime,
+            probing: AtomicBool::new(false),
+            desyncs,
+            ahead_ms: AtomicI64::new(0),
+            clock_seen: AtomicBool::new(false),
+        }));
         monitor::start(&redis.0); // opens the first connection, and says so if there is none
         redis
     }
@@ -166,6 +174,13 @@ impl Redis {
         Clock::system().now_ms().saturating_add_signed(self.0.ahead_ms.load(Ordering::Relaxed))
     }
 
+    /// The server's time at the deadline of a request that begins now.
+    pub(in crate::store) fn not_after_ms(&self) -> Option<u64> {
+        let deadline_ms = u64::try_from(self.0.settings.deadline.as_millis()).unwrap_or(u64::MAX);
+        let seen = self.0.clock_seen.load(Ordering::Relaxed);
+        seen.then(|| self.now_ms().saturating_add(deadline_ms))
+    }
+
     /// Takes note of the server's time in a reply.
     pub(in crate::store) fn observe(&self, now_ms: u64) {
         self.0.observe(now_ms);
@@ -230,6 +245,7 @@ impl Inner {
         let signed = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX);
         let ahead = signed(now_ms).saturating_sub(signed(Clock::system().now_ms()));
         self.ahead_ms.store(ahead, Ordering::Relaxed);
+        self.clock_seen.store(true, Ordering::Relaxed);
     }
 
     /// Drops a connection whose error says that nobody may use it again.

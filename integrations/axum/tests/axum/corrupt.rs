@@ -223,6 +223,22 @@ async fn the_record_of_another_session_is_a_stranger() {
 }
 
 #[tokio::test]
+async fn the_record_of_another_session_is_not_listed_and_hides_no_others() {
+    let mut scene = Scene::new().await;
+    let mut phone = Browser::new(&scene.app);
+    phone.post("/login/alice").await;
+    let mut bob = Browser::new(&scene.app);
+    bob.post("/login/bob").await;
+    let _: bool = scene.cmd("COPY", &[key(&bob.handle()).as_str(), scene.key.as_str(), "REPLACE"]);
+    let handles = |answer: keep_testing::Answer| answer.body.matches("handle").count();
+    assert_eq!(handles(phone.get("/devices").await), 1);
+    let answer = phone.delete(&format!("/devices/{}", scene.browser.handle())).await;
+    assert_eq!(answer.status, StatusCode::NOT_FOUND);
+    assert_eq!(handles(bob.get("/devices").await), 1);
+    scene.browser.get("/me").await;
+}
+
+#[tokio::test]
 async fn a_record_that_is_replaced_under_way_changes_no_response() {
     for (command, args) in FOREIGN {
         let scene = Scene::new().await;
