@@ -8,7 +8,7 @@ use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, FormRejection, PathRejection, QueryRejection};
 use axum::extract::{Form, Path, Query};
 use axum::http::{HeaderMap, StatusCode, header};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Value, json};
 use tower_keep_axum::RequiredSession;
 use tower_keep_axum::session::{Login, SessionHandle};
@@ -46,20 +46,27 @@ pub async fn logout(session: RequiredSession) -> Answer<StatusCode> {
 #[derive(Serialize)]
 pub struct Me {
     user: Option<String>,
-    handle: Option<String>,
+    handle: Option<SessionHandle>,
     visits: i64,
+    #[serde(serialize_with = "without_prefix")]
     entries: BTreeMap<String, Value>,
 }
 
+/// Those that visitors named, by the names that they gave.
+fn without_prefix<S: Serializer>(
+    entries: &BTreeMap<String, Value>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer
+        .collect_map(entries.iter().filter_map(|(name, value)| Some((name.strip_prefix(ENTRY)?, value))))
+}
+
 pub async fn me(session: RequiredSession) -> Answer<Json<Me>> {
-    let entries = session.entries().into_iter();
     Ok(Json(Me {
         user: session.principal(),
-        handle: session.handle().map(|handle| handle.to_string()),
+        handle: session.handle(),
         visits: session.get("visits")?.unwrap_or(0),
-        entries: entries
-            .filter_map(|(name, value)| Some((name.strip_prefix(ENTRY)?.to_owned(), value)))
-            .collect(),
+        entries: session.entries(),
     }))
 }
 

@@ -98,18 +98,18 @@ impl Meta {
     /// Reads the line; `None` when it is not one of ours.
     #[must_use]
     pub fn parse(line: &[u8]) -> Option<Self> {
-        let mut words = std::str::from_utf8(line).ok()?.splitn(14, ' ');
-        if words.next()? != "1" {
-            return None;
-        }
-        let handle = Some(words.next()?).filter(|handle| !handle.is_empty())?.to_owned();
-        let mut number = || words.next().and_then(digits);
-        let (generation, created_ms, seen_ms) = (number()?, number()?, number()?);
-        let (renewed_ms, authenticated_ms, idle_ms) = (number()?, number()?, number()?);
-        let (deadline_ms, grace_until_ms) = (number()?, number()?);
-        let secret = Some(words.next()?).filter(|secret| !secret.is_empty()).and_then(Hash::new)?;
-        let previous = Some(words.next()?).filter(|previous| !previous.is_empty()).and_then(Hash::new)?;
-        let (length, principal) = (digits(words.next()?)?, words.next()?);
+        let mut words = Words(line.strip_prefix(b"1 ")?);
+        let handle = words.text()?.to_owned();
+        let (generation, created_ms, seen_ms) = (words.number()?, words.number()?, words.number()?);
+        let (renewed_ms, authenticated_ms, idle_ms) = (words.number()?, words.number()?, words.number()?);
+        let (deadline_ms, grace_until_ms) = (words.number()?, words.number()?);
+        let secret = Hash::new(words.text()?)?;
+        let previous = match words.text()? {
+            "-" => None,
+            previous => Some(Hash::new(previous)?),
+        };
+        let length = words.number()?;
+        let principal = std::str::from_utf8(words.0).ok()?;
         if principal.len() as u64 != length {
             return None;
         }
@@ -124,7 +124,7 @@ impl Meta {
             deadline_ms,
             grace_until_ms,
             secret,
-            previous: (previous.as_bytes() != b"-").then_some(previous),
+            previous,
             principal: (!principal.is_empty()).then(|| principal.to_owned()),
         })
     }
@@ -158,10 +158,35 @@ impl Meta {
     }
 }
 
-/// Digits alone, as the script reads them: Rust's own parser takes a sign, and the script counts exactly below 2^53 only.
-fn digits(word: &str) -> Option<u64> {
-    let number: u64 = word.bytes().all(|b| b.is_ascii_digit()).then(|| word.parse().ok())??;
-    (number < 1 << 53).then_some(number)
+/// What is left of a line. Each read takes a word, which is not empty, and the space behind it.
+struct Words<'a>(&'a [u8]);
+
+impl<'a> Words<'a> {
+    fn text(&mut self) -> Option<&'a str> {
+        let end = self.0.iter().position(|b| *b == b' ').filter(|end| *end > 0)?;
+        let (word, rest) = self.0.split_at(end);
+        self.0 = rest.get(1..)?;
+        std::str::from_utf8(word).ok()
+    }
+
+    /// Digits alone, as the script reads them: Rust's own parser takes a sign, and the script counts exactly below 2^53 only.
+    fn number(&mut self) -> Option<u64> {
+        let mut number = 0;
+        for (i, b) in self.0.iter().enumerate() {
+            match b {
+                b'0'..=b'9' => number = number * 10 + u64::from(b - b'0'),
+                b' ' if i > 0 => {
+                    self.0 = self.0.get(i + 1..)?;
+                    return Some(number);
+                }
+                _ => return None,
+            }
+            if number >= 1 << 53 {
+                return None;
+            }
+        }
+        None
+    }
 }
 
 impl fmt::Debug for Meta {

@@ -132,16 +132,27 @@ fn line(buf: &[u8], at: usize) -> Result<Option<Line<'_>>, Malformed> {
 fn length(text: &[u8]) -> Result<Option<usize>, Malformed> {
     match text {
         b"-1" => Ok(None),
-        _ => number(text)
-            .and_then(|n| usize::try_from(n).ok())
-            .filter(|n| *n <= MAX_REPLY)
-            .map(Some)
-            .ok_or(Malformed),
+        [b'0'..=b'9', ..] => {
+            let length = number(text).and_then(|n| usize::try_from(n).ok());
+            length.filter(|n| *n <= MAX_REPLY).map(Some).ok_or(Malformed)
+        }
+        _ => Err(Malformed),
     }
 }
 
 fn number(text: &[u8]) -> Option<i64> {
-    std::str::from_utf8(text).ok()?.parse().ok()
+    let (digits, sign) = match text {
+        [b'-', digits @ ..] => (digits, -1),
+        [b'+', digits @ ..] | digits => (digits, 1),
+    };
+    if digits.is_empty() {
+        return None;
+    }
+    digits.iter().try_fold(0i64, |number, b| match b {
+        // Built up with its sign, since the smallest number has no positive counterpart.
+        b'0'..=b'9' => number.checked_mul(10)?.checked_add(sign * i64::from(b - b'0')),
+        _ => None,
+    })
 }
 
 /// Reads the replies of a round trip, one after another.
