@@ -10,7 +10,7 @@ use super::service::SessionService;
 /// # Redis
 ///
 /// No command for a request whose session nobody loads, or that has no well-formed cookie. Else one `HGETALL`, and one script
-/// when something is to be written.
+/// when something is to be written. An inner service that fails without a response saves nothing: a new secret would reach nobody.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct SessionLayer {
