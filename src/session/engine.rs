@@ -12,7 +12,7 @@ use super::event::SessionEvent;
 use super::lazy::LazySession;
 use super::lifecycle::Lifetimes;
 use super::origin::OriginCheck;
-use super::state::PendingLogin;
+use super::state::{Candidates, PendingLogin};
 use super::token::{SessionHandle, Token};
 use crate::clock::micros;
 use crate::store::op::{Added, PrincipalAt, SessionAt};
@@ -121,14 +121,13 @@ impl Sessions {
     /// The session of a request, not loaded yet: reads the `Cookie` headers and nothing else. No round trip.
     #[must_use]
     pub fn begin(&self, request: &impl RequestView) -> LazySession {
-        let mut candidates = Vec::new();
+        let mut candidates = Candidates::new();
         let name = self.0.config.cookie.name().as_bytes();
         request.each_header("cookie", &mut |line| {
             for value in cookie_values(line, name) {
                 if candidates.len() < MAX_CANDIDATES
                     && let Some(token) = Token::parse(value)
                 {
-                    candidates.reserve_exact(1); // one, nearly always
                     candidates.push(token);
                 }
             }

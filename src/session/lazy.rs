@@ -7,7 +7,7 @@ use super::engine::{FailurePolicy, Sessions};
 use super::error::SessionError;
 use super::event::SessionEvent;
 use super::handle::Session;
-use super::state::{CookieOut, Phase, Shared, State};
+use super::state::{Candidates, CookieOut, Phase, Shared, State};
 use super::token::{Token, same};
 use crate::store::op::{Hash, LoadSession, Loaded, Meta};
 use crate::store::{StoreError, StoreErrorKind};
@@ -47,7 +47,7 @@ impl fmt::Debug for Finish {
 }
 
 impl LazySession {
-    pub(super) fn new(sessions: Sessions, candidates: Vec<Token>) -> Self {
+    pub(super) fn new(sessions: Sessions, candidates: Candidates) -> Self {
         Self(Shared::new(sessions.0, candidates))
     }
 

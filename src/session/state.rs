@@ -20,7 +20,7 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(engine: Arc<Engine>, candidates: Vec<Token>) -> Arc<Self> {
+    pub(super) fn new(engine: Arc<Engine>, candidates: Candidates) -> Arc<Self> {
         let state = State { candidates, ..State::default() };
         Arc::new(Self { engine, io: tokio::sync::Mutex::new(()), state: Mutex::new(state) })
     }
@@ -53,6 +53,9 @@ impl fmt::Debug for Shared {
         f.debug_struct("Session").field("handle", &self.state().handle).finish_non_exhaustive()
     }
 }
+
+/// The tokens that a request showed: one, usually.
+pub(super) type Candidates = smallvec::SmallVec<[Token; 1]>;
 
 #[derive(Default)]
 pub(super) enum Phase {
@@ -100,7 +103,7 @@ pub(super) struct Removal {
 
 #[derive(Default)]
 pub(super) struct State {
-    pub(super) candidates: Vec<Token>,
+    pub(super) candidates: Candidates,
     pub(super) phase: Phase,
     /// A record named another session when it was first read.
     pub(super) doubted: bool,

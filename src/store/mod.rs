@@ -59,6 +59,7 @@ use self::memory::Memory;
 use self::operation::Verdict;
 use self::redis::{Redis, Used};
 use self::revocations::Revocations;
+use self::wire::Commands;
 use crate::clock::Clock;
 
 /// The handle that everything stands on. Cheap to clone; clones share one pool.
@@ -242,7 +243,7 @@ impl Store {
         match &self.backend {
             Backend::Memory(memory) => Ok(self.apply(memory, &batch)),
             Backend::Redis(redis) => {
-                let mut commands = Vec::with_capacity(1); // the usual batch is one operation
+                let mut commands = Commands::new();
                 batch.commands(&self.prefix, &mut commands);
                 if commands.is_empty() {
                     return Ok(batch.outputs(&self.prefix, &mut std::iter::empty(), &mut verdict));

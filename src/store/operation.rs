@@ -3,7 +3,7 @@
 use super::error::{StoreError, StoreErrorKind};
 use super::key::KeyPrefix;
 use super::memory::Db;
-use super::wire::{Command, Reply};
+use super::wire::{Command, Commands, Reply};
 
 /// One question to the store, with a typed answer.
 ///
@@ -71,7 +71,7 @@ pub trait Batch: Send + Sync {
     type Outputs: Send;
 
     #[doc(hidden)]
-    fn commands(&self, prefix: &KeyPrefix, commands: &mut Vec<Command>);
+    fn commands(&self, prefix: &KeyPrefix, commands: &mut Commands);
 
     #[doc(hidden)]
     fn apply_all(&self, prefix: &KeyPrefix, db: &mut Db, replies: &mut Vec<Applied>);
@@ -88,7 +88,7 @@ pub trait Batch: Send + Sync {
 impl<O: Operation> Batch for O {
     type Outputs = Result<O::Output, StoreError>;
 
-    fn commands(&self, prefix: &KeyPrefix, commands: &mut Vec<Command>) {
+    fn commands(&self, prefix: &KeyPrefix, commands: &mut Commands) {
         commands.push(self.command(prefix));
     }
 
@@ -112,7 +112,7 @@ impl<O: Operation> Batch for O {
 impl<B: Batch> Batch for Option<B> {
     type Outputs = Option<B::Outputs>;
 
-    fn commands(&self, prefix: &KeyPrefix, commands: &mut Vec<Command>) {
+    fn commands(&self, prefix: &KeyPrefix, commands: &mut Commands) {
         if let Some(batch) = self {
             batch.commands(prefix, commands);
         }
@@ -137,7 +137,7 @@ impl<B: Batch> Batch for Option<B> {
 impl<B: Batch> Batch for Vec<B> {
     type Outputs = Vec<B::Outputs>;
 
-    fn commands(&self, prefix: &KeyPrefix, commands: &mut Vec<Command>) {
+    fn commands(&self, prefix: &KeyPrefix, commands: &mut Commands) {
         self.iter().for_each(|batch| batch.commands(prefix, commands));
     }
 
@@ -160,7 +160,7 @@ macro_rules! tuple_batch {
         impl<$($name: Batch),+> Batch for ($($name,)+) {
             type Outputs = ($($name::Outputs,)+);
 
-            fn commands(&self, prefix: &KeyPrefix, commands: &mut Vec<Command>) {
+            fn commands(&self, prefix: &KeyPrefix, commands: &mut Commands) {
                 $(self.$index.commands(prefix, commands);)+
             }
 

@@ -117,6 +117,9 @@ impl<'a> Iterator for Keys<'a> {
 
 impl ExactSizeIterator for Keys<'_> {}
 
+/// The commands of a batch: one, usually, and that without an allocation.
+pub type Commands = smallvec::SmallVec<[Command; 1]>;
+
 /// One reply, as either backend gives it; Redis' refers to the bytes that were received.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Reply<'a> {
