@@ -27,6 +27,7 @@ pub(super) use foreign::shared;
 pub use foreign::{ForeignConnection, ForeignPool};
 #[cfg(feature = "test-util")]
 pub(super) use resp::read_replies;
+#[cfg(feature = "test-util")]
 pub(super) use script::source;
 pub(super) use target::Target;
 #[cfg(feature = "tls")]
