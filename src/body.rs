@@ -34,6 +34,14 @@ impl<B> KeepBody<B> {
         Self { kind: Kind::Inner { body } }
     }
 
+    /// The bytes of a body of ours; none of another.
+    pub(crate) fn into_own(self) -> Bytes {
+        match self.kind {
+            Kind::Own { bytes } => bytes.unwrap_or_default(),
+            Kind::Inner { .. } => Bytes::new(),
+        }
+    }
+
     /// A body of ours.
     #[must_use]
     pub const fn own(bytes: Bytes) -> Self {

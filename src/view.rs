@@ -1,29 +1,89 @@
 //! What engines see of a request, whatever the framework.
 
+use std::borrow::Cow;
+use std::net::{IpAddr, SocketAddr};
+
 use http::header::HOST;
-use http::{HeaderMap, Uri};
+use http::{Extensions, HeaderMap, Uri};
+
+/// The other end of a request's connection, as an extension of the request: the server or the framework's adapter puts it there, because
+/// a request alone does not tell.
+///
+/// ```
+/// use tower_keep::view::{PeerAddr, RequestView};
+///
+/// let mut request = http::Request::new(());
+/// assert_eq!(RequestView::peer(&request), None);
+/// request.extensions_mut().insert(PeerAddr(([192, 0, 2, 1], 4711).into()));
+/// assert_eq!(RequestView::peer(&request), Some([192, 0, 2, 1].into()));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PeerAddr(pub SocketAddr);
 
 /// A request's head. The adapters implement it; it may gain provided methods with any minor version.
 pub trait RequestView {
     /// The method, upper case as sent.
     fn method(&self) -> &str;
 
+    /// The path of the URI, as sent and without the query. Routers that nest may have taken a prefix away.
+    fn path(&self) -> &str;
+
+    /// What layers outside left with the request. None by default.
+    fn extensions(&self) -> Option<&Extensions> {
+        None
+    }
+
+    /// The address at the other end of the connection: by default the extension [`PeerAddr`].
+    fn peer(&self) -> Option<IpAddr> {
+        self.extensions()?.get::<PeerAddr>().map(|peer| peer.0.ip())
+    }
+
     /// Calls `visit` with the value of each line of a header, in order. `name` is lower case; values are the bytes as sent.
     /// Where a request has no `host` line, its URI's authority is the host.
     fn each_header(&self, name: &str, visit: &mut dyn FnMut(&[u8]));
+
+    /// The value of a header's first line.
+    fn header(&self, name: &str) -> Option<Cow<'_, [u8]>> {
+        let mut first: Option<Vec<u8>> = None;
+        self.each_header(name, &mut |value| {
+            first.get_or_insert_with(|| value.to_vec());
+        });
+        first.map(Cow::Owned)
+    }
 
     /// The value of a header's first line, passed to `read`.
     fn with_header<T>(&self, name: &str, read: impl FnOnce(Option<&[u8]>) -> T) -> T
     where
         Self: Sized,
     {
-        let mut first: Option<Vec<u8>> = None;
-        self.each_header(name, &mut |value| {
-            if first.is_none() {
-                first = Some(value.to_vec());
-            }
-        });
-        read(first.as_deref())
+        read(self.header(name).as_deref())
+    }
+}
+
+/// A view that is lent is one as well, so that functions take a `&dyn RequestView` too.
+impl<R: RequestView + ?Sized> RequestView for &R {
+    fn method(&self) -> &str {
+        (**self).method()
+    }
+
+    fn path(&self) -> &str {
+        (**self).path()
+    }
+
+    fn extensions(&self) -> Option<&Extensions> {
+        (**self).extensions()
+    }
+
+    fn peer(&self) -> Option<IpAddr> {
+        (**self).peer()
+    }
+
+    fn each_header(&self, name: &str, visit: &mut dyn FnMut(&[u8])) {
+        (**self).each_header(name, visit);
+    }
+
+    fn header(&self, name: &str) -> Option<Cow<'_, [u8]>> {
+        (**self).header(name)
     }
 }
 
@@ -32,8 +92,20 @@ impl<B> RequestView for http::Request<B> {
         self.method().as_str()
     }
 
+    fn path(&self) -> &str {
+        self.uri().path()
+    }
+
+    fn extensions(&self) -> Option<&Extensions> {
+        Some(self.extensions())
+    }
+
     fn each_header(&self, name: &str, visit: &mut dyn FnMut(&[u8])) {
         each_line(self.headers(), self.uri(), name, visit);
+    }
+
+    fn header(&self, name: &str) -> Option<Cow<'_, [u8]>> {
+        first_line(self.headers(), self.uri(), name)
     }
 }
 
@@ -42,8 +114,20 @@ impl RequestView for http::request::Parts {
         self.method.as_str()
     }
 
+    fn path(&self) -> &str {
+        self.uri.path()
+    }
+
+    fn extensions(&self) -> Option<&Extensions> {
+        Some(&self.extensions)
+    }
+
     fn each_header(&self, name: &str, visit: &mut dyn FnMut(&[u8])) {
         each_line(&self.headers, &self.uri, name, visit);
+    }
+
+    fn header(&self, name: &str) -> Option<Cow<'_, [u8]>> {
+        first_line(&self.headers, &self.uri, name)
     }
 }
 
@@ -56,4 +140,14 @@ fn each_line(headers: &HeaderMap, uri: &Uri, name: &str, visit: &mut dyn FnMut(&
         return visit(authority.as_str().as_bytes());
     }
     headers.get_all(name).iter().for_each(|value| visit(value.as_bytes()));
+}
+
+/// The same for the first line alone, without a copy.
+fn first_line<'a>(headers: &'a HeaderMap, uri: &'a Uri, name: &str) -> Option<Cow<'a, [u8]>> {
+    let value = match headers.get(name) {
+        Some(value) => value.as_bytes(),
+        None if name == HOST => uri.authority()?.as_str().as_bytes(),
+        None => return None,
+    };
+    Some(Cow::Borrowed(value))
 }

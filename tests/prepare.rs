@@ -54,7 +54,7 @@ async fn a_limit_and_a_session_are_one_round_trip() {
     let mut monitor = Monitor::start(&server).await;
     let batch = (check.prepare(), lazy.prepare().unwrap());
     let (decided, loaded) = limiter.store().batch(batch).await.unwrap();
-    let decision = check.complete(decided.unwrap()).unwrap();
+    let decision = check.complete(Ok(decided.unwrap())).unwrap();
     lazy.complete(Ok(loaded));
     assert!(decision.is_admitted() && decision.remaining() == Some(0));
     assert_eq!(lazy.load().await.unwrap().principal().as_deref(), Some("alice"));

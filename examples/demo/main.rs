@@ -1,14 +1,17 @@
-//! A small site on tower-keep and axum: sign in, a counter, your devices.
+//! A small site on tower-keep and axum: sign in, a counter, your devices, limited routes.
 //!
 //! `cargo run --example demo` uses the embedded store; `REDIS_URL=redis://127.0.0.1 cargo run --example demo` uses Redis.
-//! Settings: `ADDR`, `REDIS_URL`, `KEY_PREFIX`, `STORE_DEADLINE_MS`, `COOKIES` (`dev` or `secure`), `RUST_LOG`.
+//! Settings: `ADDR`, `REDIS_URL`, `KEY_PREFIX`, `STORE_DEADLINE_MS`, `COOKIES` (`dev` or `secure`), `TRUSTED_PROXIES` (networks that may
+//! send `X-Forwarded-For`), `RUST_LOG`.
 
 mod api;
+mod limits;
 mod pages;
 mod problem;
 mod settings;
 
 use std::error::Error;
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -43,15 +46,18 @@ async fn serve() -> Result<(), Box<dyn Error>> {
     tracing_subscriber::fmt().with_env_filter(settings.log.as_str()).with_writer(std::io::stderr).init();
     let app = App { store: settings.store()?, metrics: PrometheusBuilder::new().install_recorder()? };
     let sessions = settings.sessions(&app.store)?;
+    let limited = limits::routes(&app.store, &settings.proxies)?;
     let listener = named("ADDR", tokio::net::TcpListener::bind(&settings.addr).await)?;
     let terminated = terminated()?;
     settings.announce(listener.local_addr()?);
-    axum::serve(listener, router(app, sessions)).with_graceful_shutdown(terminated).await?;
+    // The limits count by the client's address, so axum must pass it on.
+    let site = router(app, limited, sessions).into_make_service_with_connect_info::<SocketAddr>();
+    axum::serve(listener, site).with_graceful_shutdown(terminated).await?;
     Ok(())
 }
 
-fn router(app: App, sessions: Sessions) -> Router {
-    Router::new()
+fn router(app: App, limited: Router<Arc<App>>, sessions: Sessions) -> Router {
+    limited
         .route("/", get(pages::index))
         .route("/plain", get(|| async { "ok" }))
         .route("/stream", get(pages::stream))

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tower_keep_axum::clock::Clock;
+use tower_keep_axum::rate_limit::{ProxyError, ProxyHeader, TrustedProxies};
 use tower_keep_axum::session::{OriginCheck, SessionCookie, Sessions};
 use tower_keep_axum::store::key::KeyPrefix;
 use tower_keep_axum::store::{MemoryLimits, Store};
@@ -14,6 +15,7 @@ use tower_keep_axum::store::{MemoryLimits, Store};
 pub struct Settings {
     pub addr: String,
     pub log: String,
+    pub proxies: TrustedProxies,
     redis_url: Option<String>,
     prefix: KeyPrefix,
     deadline: Duration,
@@ -26,6 +28,7 @@ impl Settings {
         Ok(Self {
             addr: var("ADDR", "127.0.0.1:3000"),
             log: var("RUST_LOG", "info"),
+            proxies: named("TRUSTED_PROXIES", proxies(&var("TRUSTED_PROXIES", "")))?,
             redis_url: env::var("REDIS_URL").ok().filter(|url| !url.is_empty()),
             prefix: named("KEY_PREFIX", KeyPrefix::new(&var("KEY_PREFIX", "demo")))?,
             deadline: match var("STORE_DEADLINE_MS", "250").parse() {
@@ -75,6 +78,15 @@ impl Settings {
         let cookies = if self.secure_cookies { "secure" } else { "dev, without Secure and __Host-" };
         println!("listening on http://{addr} (store: {store}; cookies: {cookies})");
     }
+}
+
+/// Networks (`10.0.0.0/8`) between commas; none: nobody's `X-Forwarded-For` is believed.
+fn proxies(networks: &str) -> Result<TrustedProxies, ProxyError> {
+    let networks: Vec<_> = networks.split(',').map(str::trim).filter(|network| !network.is_empty()).collect();
+    if networks.is_empty() {
+        return Ok(TrustedProxies::none());
+    }
+    TrustedProxies::networks(ProxyHeader::XForwardedFor, networks)
 }
 
 /// An error that says which setting it concerns.

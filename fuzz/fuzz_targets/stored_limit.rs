@@ -23,7 +23,8 @@ fn rule(a: u64, b: u64) -> Rule {
 
 fuzz_target!(|input: &[u8]| {
     let Some((numbers, text)) = input.split_first_chunk::<32>() else { return };
-    let number = |i: usize| numbers[8 * i..8 * i + 8].iter().fold(0, |n: u64, byte| n << 8 | u64::from(*byte));
+    let number =
+        |i: usize| numbers[8 * i..8 * i + 8].iter().fold(0, |n: u64, byte| n << 8 | u64::from(*byte));
     let (rule, cost) = (rule(number(0), number(1)), number(3));
     let text = String::from_utf8_lossy(text);
     let key = Key::new(&KeyPrefix::default(), "limit", "x");

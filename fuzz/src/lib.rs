@@ -40,6 +40,10 @@ impl<L: AsRef<[u8]>> RequestView for HeaderLines<L> {
         "GET"
     }
 
+    fn path(&self) -> &str {
+        "/"
+    }
+
     fn each_header(&self, name: &str, visit: &mut dyn FnMut(&[u8])) {
         if name == self.name {
             self.lines.iter().for_each(|line| visit(line.as_ref()));

@@ -62,6 +62,13 @@ impl Ask {
         self.except(limit, Exception::Skip)
     }
 
+    /// Whether the limit of this name has a cost of its own.
+    pub(super) fn has_own_cost(&self, limit: &str) -> bool {
+        self.exceptions
+            .iter()
+            .any(|(name, exception)| name == limit && matches!(exception, Exception::Cost(_)))
+    }
+
     fn except(mut self, limit: &str, exception: Exception) -> Self {
         self.exceptions.push((limit.to_owned(), exception));
         self

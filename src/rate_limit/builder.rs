@@ -7,8 +7,9 @@ use super::ahead::Ahead;
 use super::engine::{Configured, Engine, Hook, RateLimiter};
 use super::error::LimitConfigError;
 use super::event::LimitEvent;
-use super::limit::Limit;
+use super::limit::{Limit, LimitMode};
 use super::refusals::Refusals;
+use super::warnings::Warnings;
 use crate::clock::Clock;
 use crate::store::key::Slot;
 use crate::store::{MemoryLimits, Store};
@@ -117,6 +118,9 @@ impl RateLimiterBuilder {
         {
             return Err(LimitConfigError::OutOfRange("charge_ahead"));
         }
+        if self.ahead.is_some() && self.limits.iter().any(|limit| limit.mode == LimitMode::Shadow) {
+            return Err(LimitConfigError::ShadowAhead);
+        }
         let mut limits: Vec<Configured> = Vec::with_capacity(self.limits.len());
         for limit in self.limits {
             check_word(&limit.name)?;
@@ -139,6 +143,7 @@ impl RateLimiterBuilder {
             refusals: Refusals::new(self.remembered),
             ahead: self.ahead.map(|(requests, keep)| Ahead::new(requests, keep)),
             hook: self.hook,
+            warnings: Warnings::default(),
         })))
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::limit::LimitMode;
 use super::quota::Quota;
 use crate::store::op::{Standing, Verdict};
 
@@ -46,6 +47,8 @@ pub struct LimitStatus {
     pub name: Arc<str>,
     /// The quota in force for this request.
     pub quota: Quota,
+    /// Whether it refuses, or only tells that it would.
+    pub mode: LimitMode,
     /// Where the answer comes from.
     pub source: Source,
     /// Where the subject stands; `None` if [nobody](Source::Nobody) was asked. After a refusal nothing was charged, so the
@@ -57,6 +60,16 @@ impl LimitStatus {
     /// Whether this limit refused the request.
     #[must_use]
     pub const fn is_refused(&self) -> bool {
+        matches!(self.mode, LimitMode::Enforced) && self.is_over()
+    }
+
+    /// Whether this limit is in shadow mode and would have refused the request.
+    #[must_use]
+    pub const fn would_refuse(&self) -> bool {
+        matches!(self.mode, LimitMode::Shadow) && self.is_over()
+    }
+
+    const fn is_over(&self) -> bool {
         matches!(self.standing, Some(Standing { verdict: Verdict::Refused { .. }, .. }))
     }
 }
@@ -105,9 +118,10 @@ impl Decision {
         Some(Duration::from_micros(longest_us))
     }
 
-    /// What is left of the limit that is closest to exhaustion, among those that were asked.
+    /// What is left of the limit that is closest to exhaustion, among those that were asked and refuse.
     #[must_use]
     pub fn remaining(&self) -> Option<u64> {
-        self.limits.iter().filter_map(|status| status.standing).map(|standing| standing.remaining).min()
+        let enforced = self.limits.iter().filter(|status| status.mode == LimitMode::Enforced);
+        enforced.filter_map(|status| status.standing).map(|standing| standing.remaining).min()
     }
 }

@@ -12,12 +12,13 @@ use super::decision::{Decision, LimitStatus, Source};
 use super::error::LimitError;
 use super::event::LimitEvent;
 use super::key::LimitKey;
-use super::limit::Limit;
+use super::limit::{FailurePolicy, Limit, LimitMode};
 use super::refusals::Refusals;
+use super::warnings::Warnings;
 use crate::clock::micros;
 use crate::store::key::{Key, Slot};
 use crate::store::op::{DecideLimits, LimitUse, LimitVerb, ResetLimits, Rule, Verdict};
-use crate::store::{Store, StoreKind};
+use crate::store::{Store, StoreError, StoreErrorKind, StoreKind};
 
 pub(super) type Hook = Arc<dyn Fn(&LimitEvent) + Send + Sync>;
 
@@ -38,6 +39,7 @@ pub(super) struct Engine {
     pub(super) refusals: Refusals,
     pub(super) ahead: Option<Ahead>,
     pub(super) hook: Option<Hook>,
+    pub(super) warnings: Warnings,
 }
 
 /// A limit and what was worked out from it.
@@ -66,8 +68,14 @@ impl RateLimiter {
     /// When the future is dropped, the request may or may not have been charged.
     pub async fn check(&self, ask: impl Into<Ask> + Send) -> Result<Decision, LimitError> {
         let check = self.begin(ask)?;
+        self.decide(check).await
+    }
+
+    /// The second half of [`check`](Self::check).
+    pub(super) async fn decide(&self, check: Check) -> Result<Decision, LimitError> {
         match &self.0.ahead {
-            Some(ahead) if self.0.remembers() => self.check_ahead(ahead, check).await,
+            // In a box, so that the usual way's future stays small.
+            Some(ahead) if self.0.remembers() => Box::pin(self.check_ahead(ahead, check)).await,
             _ => self.ask_store(check).await,
         }
     }
@@ -77,19 +85,20 @@ impl RateLimiter {
         let uses = uses(check.asked());
         let asked = Instant::now();
         if let Some(standings) = ahead.hand_out(&uses, asked) {
-            return Ok(check.decided(Source::Ahead, standings));
+            return Ok(check.decided(Source::Ahead, standings, Vec::new()));
         }
         if check.prepare().is_none() {
             return check.known();
         }
         let many = check.times(ahead.requests);
-        let Some(operation) = many.prepare() else { return self.ask_store(check).await };
+        // No limit is in shadow mode here: the builder refuses that.
+        let Some((Some(operation), _)) = many.prepare() else { return self.ask_store(check).await };
         match self.0.store.batch_within(operation, self.0.deadline).await.and_then(|answer| answer) {
             Ok(decided) if decided.verdict == Verdict::Admitted => {
                 if many.is_current() {
                     ahead.keep(&uses, &decided, asked);
                 }
-                check.complete(Ok(decided))
+                check.complete(Ok((Some(Ok(decided)), Vec::new())))
             }
             Ok(decided) => {
                 // So many are not there, and for a while that is known. One may be, unless what was heard says otherwise.
@@ -119,9 +128,9 @@ impl RateLimiter {
     }
 
     async fn ask_store(&self, check: Check) -> Result<Decision, LimitError> {
-        let Some(operation) = check.prepare() else { return check.known() };
-        let answer = self.0.store.batch_within(operation, self.0.deadline).await;
-        check.complete(answer.and_then(|answer| answer))
+        let Some(questions) = check.prepare() else { return check.known() };
+        let answers = self.0.store.batch_within(questions, self.0.deadline).await;
+        check.complete(answers)
     }
 
     /// The first half of [`check`](Self::check), for those who send several engines' operations in one batch: see
@@ -132,6 +141,32 @@ impl RateLimiter {
     /// As [`check`](Self::check), but for the store's failures.
     pub fn begin(&self, ask: impl Into<Ask>) -> Result<Check, LimitError> {
         Ok(Check::new(self.clone(), LimitVerb::Take, self.resolve(ask.into())?))
+    }
+
+    /// The same, without the limits that have counted this request already.
+    pub(super) fn begin_unless(&self, ask: Ask, counted: impl Fn(&Key) -> bool) -> Result<Check, LimitError> {
+        let mut asked = self.resolve(ask)?;
+        asked.retain(|asked| !counted(&asked.usage.key));
+        Ok(Check::new(self.clone(), LimitVerb::Take, asked))
+    }
+
+    /// A request cannot be asked about, because the store failed before its key was known: no process can count it alone then.
+    pub(super) fn without_store(&self, error: &StoreError) -> Result<(), LimitError> {
+        let enforced = || self.limits().filter(|limit| limit.mode == LimitMode::Enforced);
+        for limit in enforced() {
+            self.0.fail(limit, error.kind());
+        }
+        let closed = enforced().any(|limit| limit.failure == FailurePolicy::Closed);
+        if closed { Err(error.clone().into()) } else { Ok(()) }
+    }
+
+    pub(super) fn warnings(&self) -> &Warnings {
+        &self.0.warnings
+    }
+
+    /// Whether these are clones of one limiter.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
     /// Gives back what a request cost, such as one that failed through no fault of the client's. There is never more than a full
@@ -286,6 +321,12 @@ impl Engine {
         if let Some(ahead) = &self.ahead {
             ahead.forget(keys);
         }
+    }
+
+    /// A limit goes by its policy.
+    pub(super) fn fail(&self, limit: &Limit, kind: StoreErrorKind) {
+        crate::metric::count("tower_keep_limit_failures_total", limit.failure.as_str());
+        self.tell(&LimitEvent::Failed { limit: limit.name.clone(), policy: limit.failure, kind });
     }
 
     pub(super) fn tell(&self, event: &LimitEvent) {

@@ -64,6 +64,15 @@ pub enum LimitConfigError {
         /// What is wrong with it.
         error: QuotaError,
     },
+    /// Charging ahead is for limits that refuse.
+    #[error("limits in shadow mode cannot be charged ahead; leave charge_ahead out or enforce them")]
+    ShadowAhead,
+    /// A settlement names a limit that the limiter does not have.
+    #[error("the settlement names limit {0}, which the limiter does not have")]
+    UnknownLimit(String),
+    /// A network on the allow list is not one.
+    #[error("the allow list holds something that is not a network: {0}")]
+    Network(#[from] super::client::NetworkError),
     /// A duration or a number is zero or beyond its documented maximum.
     #[error("{0} must be greater than zero and within its documented maximum")]
     OutOfRange(&'static str),

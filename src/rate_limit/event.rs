@@ -17,6 +17,11 @@ pub enum LimitEvent {
         /// Where the answer comes from.
         source: Source,
     },
+    /// A limit in shadow mode would have refused a request.
+    WouldRefuse {
+        /// The limit's name.
+        limit: Arc<str>,
+    },
     /// The store failed, and a limit went by its policy.
     Failed {
         /// The limit's name.

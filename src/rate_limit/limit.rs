@@ -30,6 +30,18 @@ impl FailurePolicy {
     }
 }
 
+/// Whether a limit refuses, or only tells that it would.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum LimitMode {
+    /// It refuses. The default.
+    #[default]
+    Enforced,
+    /// It counts, and tells by [`LimitEvent::WouldRefuse`](super::LimitEvent::WouldRefuse) and a metric of its own what it would have
+    /// refused; it refuses nothing, and clients are not told of it.
+    Shadow,
+}
+
 /// A quota with a name. The name stands in keys, in answers and in header fields.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
@@ -37,17 +49,31 @@ pub struct Limit {
     pub(super) name: Arc<str>,
     pub(super) quota: Quota,
     pub(super) failure: FailurePolicy,
+    pub(super) mode: LimitMode,
 }
 
 impl Limit {
     /// A limit called `name`: 1 to 32 of `a-z 0-9 _ -`.
     pub fn new(name: &str, quota: Quota) -> Self {
-        Self { name: name.into(), quota, failure: FailurePolicy::default() }
+        Self { name: name.into(), quota, failure: FailurePolicy::default(), mode: LimitMode::default() }
     }
 
     /// What it does when the store fails. Default [`FailurePolicy::Open`].
     pub const fn on_failure(mut self, policy: FailurePolicy) -> Self {
         self.failure = policy;
         self
+    }
+
+    /// The limit refuses nothing and tells what it would have refused ([`LimitMode::Shadow`]): to try a quota on real traffic. It is
+    /// decided by itself, in the same round trip: it is charged also where another limit refuses.
+    pub const fn shadow(mut self) -> Self {
+        self.mode = LimitMode::Shadow;
+        self
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
     }
 }

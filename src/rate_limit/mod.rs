@@ -45,9 +45,31 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # Around a service
+//!
+//! [`RateLimitLayer`] asks about each request before the inner service is called: [`By`] says by what it counts, [`WithoutKey`] what
+//! becomes of a request without a key, [`Settle`] what it costs when its response is there. A limit can be tried out in
+//! [shadow](Limit::shadow) mode.
+//!
+//! # Warnings
+//!
+//! Settings that look wrong are logged, once for each limiter, with a link to here:
+//!
+//! - *a peer that is not trusted sent a forwarding header*: if the peer is your proxy, name it in [`TrustedProxies`]; if not, somebody
+//!   tried, and it had no effect.
+//! - *all requests come from one peer that forwards them*: a thousand in a row. Everybody behind that proxy shares one count until it is
+//!   named in [`TrustedProxies`].
+//! - *who the client is is unknown*: with the reason. For "no peer address", have the server put [`PeerAddr`](crate::view::PeerAddr) into
+//!   requests (with axum: `by_client` of the adapter, and `into_make_service_with_connect_info`).
+//! - *no session layer is outside of it*: add the session layer after the limit's, so that it is the outer one.
+//! - *a limit cannot be asked*: a question names an unknown limit, or a plan has an impossible quota.
+//! - *dropped without having seen a request*: the layer stands around no route that was called; with axum, `Router::layer` covers the
+//!   routes that were added before it.
+//!
 //! # What it does not do
 //!
-//! It does not queue: a refused request is answered, with the time after which it would be admitted. A charge that ended with a
+//! It does not queue, unless a layer is told to let requests [wait](RateLimitLayerBuilder::wait) for a while: a refused request is
+//! answered, with the time after which it would be admitted. A charge that ended with a
 //! time-out may have been counted; it is never sent twice. Refunds and resets of another process reach this one's remembered
 //! refusals when the promised time has come. What Redis evicts or loses is not limited: give its memory a policy that evicts
 //! nothing that expires soon, or none.
@@ -58,6 +80,8 @@
 //! |---|---|
 //! | [`check`](RateLimiter::check), [`peek`](RateLimiter::peek), [`refund`](RateLimiter::refund), [`penalise`](RateLimiter::penalise), [`ban`](RateLimiter::ban), however many limits | 1: `EVALSHA` |
 //! | [`check`](RateLimiter::check) while a refusal is remembered | 0 |
+//! | [`RateLimitLayer`] | as [`check`](RateLimiter::check); one more to find a session, and one to correct a charge |
+//! | limits in [shadow](Limit::shadow) mode | the same round trip: one `EVALSHA` more for each |
 //! | [`reset`](RateLimiter::reset) | 1: `DEL` |
 //! | [`Concurrency`]: take, renew, release | 1: `EVALSHA` |
 //!
@@ -67,6 +91,7 @@
 mod ahead;
 mod ask;
 mod builder;
+mod by;
 mod check;
 mod client;
 mod concurrency;
@@ -76,16 +101,19 @@ mod error;
 mod event;
 mod fields;
 mod key;
+mod layer;
 mod limit;
 mod quota;
 mod refusal;
 mod refusals;
+mod warnings;
 
 pub use crate::store::key::Slot;
 pub use crate::store::op::{Standing, Verdict};
 pub use ask::Ask;
 pub use builder::RateLimiterBuilder;
-pub use check::Check;
+pub use by::{By, ByClient, NoKey};
+pub use check::{Answers, Check, Questions};
 pub use client::{
     AddressSource, Client, ClientAddress, Grouping, MAX_HEADER_BYTES, MAX_HOPS, MAX_NETWORKS, Network,
     NetworkError, NoClient, NoClientReason, ProxyError, ProxyHeader, TrustedProxies,
@@ -100,6 +128,10 @@ pub use fields::{
     PolicyState, QuotaUnit, ReportError, ResponseFields,
 };
 pub use key::{KeyPart, LimitKey};
-pub use limit::{FailurePolicy, Limit};
+pub use layer::{
+    Cost, RateLimitBody, RateLimitLayer, RateLimitLayerBuilder, RateLimitService, RateLimits, Refused,
+    ResponseFuture, Settle, WithoutKey,
+};
+pub use limit::{FailurePolicy, Limit, LimitMode};
 pub use quota::{Quota, QuotaError};
 pub use refusal::{RefusalForm, RefusalReason};

@@ -1,6 +1,7 @@
 //! The answer to a request that is over a limit.
 
-use http::header::CONTENT_TYPE;
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 
 use super::fields::{LimitReport, ResponseFields};
@@ -97,6 +98,28 @@ impl RefusalForm {
         })
     }
 
+    /// An answer that is no refusal by a limit: `about:blank` problem details, or a gRPC status.
+    pub(super) fn plain(self, status: StatusCode) -> Response<Bytes> {
+        let content_type = match self {
+            Self::Problem => return Problem::new(status).into_response::<()>().map(KeepBody::into_own),
+            Self::Grpc => "application/grpc",
+            Self::GrpcWeb => "application/grpc-web",
+        };
+        let grpc_status = match status {
+            StatusCode::SERVICE_UNAVAILABLE => "14",
+            StatusCode::FORBIDDEN => "7",
+            _ => "13",
+        };
+        let mut response = Response::new(Bytes::new());
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        headers.insert(GRPC_STATUS, HeaderValue::from_static(grpc_status));
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+
     /// The response: status, body, and the report's fields with `Retry-After`.
     ///
     /// ```
@@ -130,16 +153,25 @@ fn names(report: &LimitReport) -> Vec<&str> {
 }
 
 fn problem<B>(reason: RefusalReason, report: &LimitReport) -> Response<KeepBody<B>> {
-    Problem::new(reason.status())
-        .kind(reason.uri(), reason.title())
-        .member("violated-policies", names(report))
-        .into_response()
+    // Straight into a text: this answers floods. Type and title are ours and need no escaping.
+    let (status, uri, title) = (reason.status(), reason.uri(), reason.title());
+    let names = serde_json::to_string(&names(report)).unwrap_or_else(|_| "[]".to_owned());
+    let code = status.as_u16();
+    let body = format!(r#"{{"type":"{uri}","title":"{title}","status":{code},"violated-policies":{names}}}"#);
+    let mut response = Response::new(KeepBody::own(body.into()));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    response
 }
 
 fn grpc<B>(content_type: &'static str, reason: RefusalReason, report: &LimitReport) -> Response<KeepBody<B>> {
     // Names of policies are printable ASCII, of which the message escapes the per cent sign alone.
     let message = format!("{}: {}", reason.title(), names(report).join(", ")).replace('%', "%25");
-    let mut response = Response::new(KeepBody::own(bytes::Bytes::new()));
+    let mut response = Response::new(KeepBody::own(Bytes::new()));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(GRPC_STATUS, HeaderValue::from_static(reason.grpc_status()));
@@ -153,7 +185,6 @@ fn grpc<B>(content_type: &'static str, reason: RefusalReason, report: &LimitRepo
 mod tests {
     use super::*;
     use crate::rate_limit::{PolicyName, PolicyReport, PolicyState, QuotaUnit};
-    use bytes::Bytes;
     use http_body::Body as _;
     use http_body_util::{BodyExt as _, Empty};
     use std::pin::pin;

@@ -8,7 +8,7 @@ use super::error::SessionError;
 use super::event::SessionEvent;
 use super::handle::Session;
 use super::state::{Candidates, CookieOut, Phase, Shared, State};
-use super::token::{Token, same};
+use super::token::{SessionHandle, Token, same};
 use crate::store::op::{Hash, LoadSession, Loaded, Meta};
 use crate::store::{StoreError, StoreErrorKind};
 
@@ -28,6 +28,16 @@ pub struct Finish {
     pub accessed: bool,
     /// The save failed and the policy is [`FailurePolicy::Required`]: answer with [`SessionError::status`] instead.
     pub failure: Option<SessionError>,
+}
+
+/// Who a session is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Identity {
+    /// The handle of a session that stands in the store; `None` when there is none yet.
+    pub handle: Option<SessionHandle>,
+    /// Who is signed in.
+    pub principal: Option<String>,
 }
 
 /// What a request's cookies ask for: one session, nearly always.
@@ -71,6 +81,17 @@ impl LazySession {
     /// [`SessionError::Store`] when the store fails and the policy is [`FailurePolicy::Required`].
     pub async fn load_with(&self, policy: FailurePolicy) -> Result<Session, SessionError> {
         let _io = self.0.io.lock().await;
+        self.ask_store().await;
+        let mut state = self.0.state();
+        state.asked = true;
+        state.required |= policy == FailurePolicy::Required;
+        match &state.phase {
+            Phase::Degraded(error) if policy == FailurePolicy::Required => Err(error.clone().into()),
+            _ => Ok(Session(Arc::clone(&self.0))),
+        }
+    }
+
+    async fn ask_store(&self) {
         let store = &self.0.engine.store;
         while let Some(load) = self.next_load() {
             // In boxes, so that the futures of handlers stay small.
@@ -79,13 +100,23 @@ impl LazySession {
                 Loads::Several(loads) => self.complete(Box::pin(store.batch(loads)).await),
             }
         }
-        let mut state = self.0.state();
-        state.asked = true;
-        state.required |= policy == FailurePolicy::Required;
-        match &state.phase {
-            Phase::Degraded(error) if policy == FailurePolicy::Required => Err(error.clone().into()),
-            _ => Ok(Session(Arc::clone(&self.0))),
+    }
+
+    /// Who this session is, for layers that decide before the handler: it asks the store as [`load`](Self::load) does, and the later
+    /// load has the answer, but the session does not count as used by it.
+    ///
+    /// # Errors
+    ///
+    /// The store's failure, whatever the policy.
+    pub async fn identity(&self) -> Result<Identity, StoreError> {
+        let _io = self.0.io.lock().await;
+        self.ask_store().await;
+        let state = self.0.state();
+        if let Phase::Degraded(error) = &state.phase {
+            return Err(error.clone());
         }
+        let principal = state.current.as_ref().and_then(|current| current.meta.principal.clone());
+        Ok(Identity { handle: state.current.as_ref().and(state.handle.clone()), principal })
     }
 
     /// The operations that load this session, to be sent in one batch with others and answered by

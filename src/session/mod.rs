@@ -92,7 +92,7 @@ pub use event::SessionEvent;
 pub use future::ResponseFuture;
 pub use handle::Session;
 pub use layer::SessionLayer;
-pub use lazy::{Finish, LazySession, SessionSet};
+pub use lazy::{Finish, Identity, LazySession, SessionSet};
 pub use lifecycle::Lifetimes;
 pub use origin::{CrossOrigin, OriginCheck};
 pub use service::SessionService;

@@ -12,6 +12,7 @@
 
 mod client;
 mod contract;
+mod limits;
 mod load;
 mod outages;
 mod program;

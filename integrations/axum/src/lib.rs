@@ -1,4 +1,5 @@
-//! [tower-keep](tower_keep) for axum: extractors for the session that its layer gives each request.
+//! [tower-keep](tower_keep) for axum: extractors for the session that its layer gives each request and for what rate limit layers
+//! decided, and rules by which they count.
 //!
 //! ```
 //! use axum::{Router, routing::get};
@@ -26,14 +27,18 @@
 //! | [`RequiredSession`] | 503 with `Retry-After` | 500 |
 //! | [`OptionalSession`] | anonymous and read-only | 500 |
 //! | `Option<Session>` | as the layer's policy says | `None` |
+//!
+//! For rate limits there are [`RateLimitStatus`], [`by_client`] and [`by_route`].
 
 mod problem;
+mod rate_limit_extract;
 mod session_extract;
 
-pub use problem::{SessionProblem, SessionRejection};
+pub use problem::{RateLimitRejection, SessionProblem, SessionRejection};
+pub use rate_limit_extract::{RateLimitStatus, by_client, by_route};
 pub use session_extract::{Named, OptionalSession, RequiredSession, Session, SessionName, Typed};
 pub use tower_keep;
-pub use tower_keep::{body, clock, session, store, view};
+pub use tower_keep::{body, clock, fields, rate_limit, session, store, view};
 
 /// The README and the guide to sessions are compiled as doc tests.
 #[cfg(doctest)]

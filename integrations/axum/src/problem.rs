@@ -51,6 +51,32 @@ impl IntoResponse for SessionRejection {
     }
 }
 
+/// Why the decision of a rate limit layer could not be extracted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RateLimitRejection {
+    /// No `RateLimitLayer` outside of the handler counted the request: 500, opaque. The log says so.
+    MissingLayer,
+}
+
+impl std::fmt::Display for RateLimitRejection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(
+            "no rate limit layer counted this request; add `.layer(RateLimitLayer::new(limiter, by))`, \
+             or take `Option<RateLimitStatus>` where requests may be skipped",
+        )
+    }
+}
+
+impl std::error::Error for RateLimitRejection {}
+
+impl IntoResponse for RateLimitRejection {
+    fn into_response(self) -> Response {
+        tracing::error!("{self}");
+        problem(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+}
+
 /// A [`SessionError`] as a response, so that handlers can use `?`. The client sees the status alone.
 #[derive(Debug)]
 pub struct SessionProblem(pub SessionError);

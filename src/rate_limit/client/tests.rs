@@ -20,6 +20,10 @@ impl RequestView for Lines {
         "GET"
     }
 
+    fn path(&self) -> &str {
+        "/"
+    }
+
     fn each_header(&self, name: &str, visit: &mut dyn FnMut(&[u8])) {
         self.0.iter().filter(|(found, _)| found == name).for_each(|(_, line)| visit(line));
     }

@@ -57,7 +57,7 @@ impl FieldsDraft {
             ],
             Self::Draft11 => vec![
                 (fields::RATELIMIT_POLICY, list(report, named_policy)),
-                (fields::RATELIMIT, list(report, |policy| named_state(report, policy))),
+                (fields::RATELIMIT, list(report, |item, policy| named_state(item, report, policy))),
             ],
         }
     }
@@ -76,46 +76,50 @@ fn int(value: u64) -> u64 {
     value.min(MAX_INTEGER)
 }
 
-fn list(report: &LimitReport, item: impl Fn(&PolicyReport) -> String) -> String {
-    let items: Vec<_> = report.policies.iter().take(MAX_POLICIES_SENT).map(item).collect();
-    items.join(", ")
+/// One text for all items: this is written for each response.
+fn list(report: &LimitReport, write_item: impl Fn(&mut String, &PolicyReport)) -> String {
+    let policies = report.policies.len().min(MAX_POLICIES_SENT);
+    let mut items = String::with_capacity(policies * 32);
+    for (i, policy) in report.policies.iter().take(policies).enumerate() {
+        items.push_str(if i > 0 { ", " } else { "" });
+        write_item(&mut items, policy);
+    }
+    items
 }
 
 /// `10;w=60`, or `10` where there is no window.
-fn windowed(policy: &PolicyReport) -> String {
-    let mut item = int(policy.quota).to_string();
-    push_window(&mut item, policy);
-    item
+fn windowed(item: &mut String, policy: &PolicyReport) {
+    // Writing into a String cannot fail.
+    let _ = write!(item, "{}", int(policy.quota));
+    push_window(item, policy);
 }
 
 /// `"burst";q=10;w=60` (draft -11 §3.1).
-fn named_policy(policy: &PolicyReport) -> String {
-    let mut item = name(policy);
-    push(&mut item, "q", policy.quota);
+fn named_policy(item: &mut String, policy: &PolicyReport) {
+    push_name(item, policy);
+    push(item, "q", policy.quota);
     match policy.unit {
         QuotaUnit::Requests => {}
         QuotaUnit::ContentBytes => item.push_str(r#";qu="content-bytes""#),
         QuotaUnit::ConcurrentRequests => item.push_str(r#";qu="concurrent-requests""#),
     }
-    push_window(&mut item, policy);
-    push_partition(&mut item, policy);
-    item
+    push_window(item, policy);
+    push_partition(item, policy);
 }
 
 /// `"burst";r=9;t=6` (draft -11 §4.1).
-fn named_state(report: &LimitReport, policy: &PolicyReport) -> String {
-    let mut item = name(policy);
-    push(&mut item, "r", policy.remaining);
+fn named_state(item: &mut String, report: &LimitReport, policy: &PolicyReport) {
+    push_name(item, policy);
+    push(item, "r", policy.remaining);
     if let Some(window) = report.window_seconds(policy) {
-        push(&mut item, "t", window);
+        push(item, "t", window);
     }
-    push_partition(&mut item, policy);
-    item
+    push_partition(item, policy);
 }
 
 /// A String (RFC 9651 §4.1.6). A [`PolicyName`](super::report::PolicyName) holds nothing that it could not.
-fn name(policy: &PolicyReport) -> String {
-    let mut item = String::from("\"");
+fn push_name(item: &mut String, policy: &PolicyReport) {
+    item.push('"');
     for c in policy.name.as_str().chars() {
         if matches!(c, '"' | '\\') {
             item.push('\\');
@@ -123,7 +127,6 @@ fn name(policy: &PolicyReport) -> String {
         item.push(c);
     }
     item.push('"');
-    item
 }
 
 fn push(item: &mut String, key: &str, value: u64) {

@@ -39,6 +39,11 @@ impl PolicyName {
         Ok(Self(name.into()))
     }
 
+    /// A limit's name, which was checked when its limiter was built: 1 to 32 of `a-z 0-9 _ -`.
+    pub(in crate::rate_limit) fn of_limit(name: &Arc<str>) -> Self {
+        Self(Arc::clone(name))
+    }
+
     /// The name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -100,8 +100,13 @@ impl<'a> KeyPart<'a> {
         KeyPart { kind: self.kind, value: self.value.into_owned().into() }
     }
 
-    pub(super) const fn is_missing(&self) -> bool {
+    pub(in crate::rate_limit) const fn is_missing(&self) -> bool {
         matches!(self.kind, Kind::Missing)
+    }
+
+    /// Whether it is a text without a character.
+    pub(in crate::rate_limit) fn is_blank(&self) -> bool {
+        self.kind == Kind::Text && self.value.is_empty()
     }
 
     /// The name of this part in the store's key.
@@ -177,6 +182,13 @@ impl From<ClientAddress> for KeyPart<'_> {
 impl<'a> From<&'a str> for KeyPart<'a> {
     fn from(text: &'a str) -> Self {
         Self::text(text)
+    }
+}
+
+/// The same as [`KeyPart::text`].
+impl From<String> for KeyPart<'_> {
+    fn from(text: String) -> Self {
+        Self::new(Kind::Text, text.into_bytes())
     }
 }
 

@@ -1,4 +1,4 @@
-//! Sessions as an app on axum, and those who attack it, see them: through routers, on both stores.
+//! Sessions and rate limits as an app on axum, and those who attack it, see them: through routers, on both stores.
 
 #![allow(
     clippy::unwrap_used,
@@ -19,6 +19,7 @@ mod interleavings;
 mod lifetimes;
 mod origin;
 mod races;
+mod rate_limit;
 mod round_trips;
 mod routing;
 mod secrets;

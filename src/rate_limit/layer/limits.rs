@@ -1,0 +1,65 @@
+//! What was decided about a request, for its handler and for layers further in.
+
+use std::sync::Arc;
+
+use crate::rate_limit::ask::Ask;
+use crate::rate_limit::decision::Decision;
+use crate::rate_limit::engine::RateLimiter;
+use crate::store::key::Key;
+
+/// What rate limit layers decided about an admitted request. Found in the request's extensions; not there when every layer skipped the
+/// request or let it pass without a key.
+#[derive(Clone, Debug)]
+pub struct RateLimits(Arc<Admitted>);
+
+#[derive(Debug)]
+struct Admitted {
+    limiter: RateLimiter,
+    decision: Decision,
+    /// Under which the request was counted.
+    keys: Vec<Key>,
+    /// What was asked, where it may have to be settled.
+    ask: Option<Ask>,
+    outer: Option<RateLimits>,
+}
+
+impl RateLimits {
+    pub(super) fn new(
+        limiter: RateLimiter,
+        decision: Decision,
+        keys: Vec<Key>,
+        ask: Option<Ask>,
+        outer: Option<Self>,
+    ) -> Self {
+        Self(Arc::new(Admitted { limiter, decision, keys, ask, outer }))
+    }
+
+    /// What the innermost layer decided.
+    pub fn decision(&self) -> &Decision {
+        &self.0.decision
+    }
+
+    /// What each layer decided, the innermost first.
+    pub fn decisions(&self) -> impl Iterator<Item = &Decision> {
+        self.layers().map(|layer| &layer.0.decision)
+    }
+
+    /// What is left of the limit that is closest to exhaustion, of all layers. `None` when the store could not tell.
+    #[must_use]
+    pub fn remaining(&self) -> Option<u64> {
+        self.decisions().filter_map(Decision::remaining).min()
+    }
+
+    fn layers(&self) -> impl Iterator<Item = &Self> {
+        std::iter::successors(Some(self), |layer| layer.0.outer.as_ref())
+    }
+
+    /// Whether a layer of this limiter counted the request under this key.
+    pub(super) fn has_counted(&self, limiter: &RateLimiter, key: &Key) -> bool {
+        self.layers().any(|layer| layer.0.limiter.is(limiter) && layer.0.keys.contains(key))
+    }
+
+    pub(super) fn ask(&self) -> Option<&Ask> {
+        self.0.ask.as_ref()
+    }
+}
