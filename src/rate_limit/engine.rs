@@ -118,7 +118,8 @@ impl RateLimiter {
         self.check(ask.into().cost(cost)).await
     }
 
-    /// Tells what [`check`](Self::check) would say, and writes nothing. One round trip.
+    /// Tells whether [`check`](Self::check) would admit the request, and writes nothing. What is told to be left is what is left now; after
+    /// a `check` it is what is left then. One round trip.
     ///
     /// # Errors
     ///
@@ -190,7 +191,8 @@ impl RateLimiter {
     }
 
     /// Refuses everything for a time, at most a hundred years, whatever is left; zero lifts the ban. It holds for the limits and quotas
-    /// in question; meanwhile they recover as usual. One round trip.
+    /// of the question: who is checked with a plan ([`Ask::quota_for`]) must be banned with the same. Meanwhile limits recover as usual. One
+    /// round trip.
     ///
     /// # Errors
     ///
@@ -216,7 +218,8 @@ impl RateLimiter {
         Ok(asked.iter().zip(decided.standings).map(status).collect())
     }
 
-    /// Forgets what the limits have counted for a key, bans included. The answer is for how many limits there was something.
+    /// Forgets what the limits have counted for a key under the quotas of the question, bans included. The answer is for how many limits
+    /// there was something.
     /// One round trip (`DEL`).
     ///
     /// # Errors

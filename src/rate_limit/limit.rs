@@ -11,7 +11,8 @@ pub enum FailurePolicy {
     /// The request is admitted. The default: a limiter that is down must not take the site down.
     #[default]
     Open,
-    /// The request is answered with 503: for what must never go unlimited, such as attempts to sign in.
+    /// The request is answered with 503, and [`RateLimiter::check`](super::RateLimiter::check) is an error: for what must never go unlimited,
+    /// such as attempts to sign in.
     Closed,
     /// This process decides alone, with the same quota and a memory of its own, until the store is back. Each process then
     /// admits up to the limit.

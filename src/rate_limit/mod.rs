@@ -71,15 +71,15 @@
 //! It does not queue, unless a layer is told to let requests [wait](RateLimitLayerBuilder::wait) for a while: a refused request is
 //! answered, with the time after which it would be admitted. A charge that ended with a
 //! time-out may have been counted; it is never sent twice. Refunds and resets of another process reach this one's remembered
-//! refusals when the promised time has come. What Redis evicts or loses is not limited: give its memory a policy that evicts
-//! nothing that expires soon, or none.
+//! refusals when the promised time has come. What Redis evicts or loses is not limited: set its
+//! `maxmemory-policy` to `noeviction`.
 //!
 //! # Redis
 //!
 //! | call | round trips |
 //! |---|---|
 //! | [`check`](RateLimiter::check), [`peek`](RateLimiter::peek), [`refund`](RateLimiter::refund), [`penalise`](RateLimiter::penalise), [`ban`](RateLimiter::ban), however many limits | 1: `EVALSHA` |
-//! | [`check`](RateLimiter::check) while a refusal is remembered | 0 |
+//! | [`check`](RateLimiter::check) while a refusal is remembered, or within what was [charged ahead](RateLimiterBuilder::charge_ahead) | 0 |
 //! | [`RateLimitLayer`] | as [`check`](RateLimiter::check); one more to find a session, and one to correct a charge |
 //! | limits in [shadow](Limit::shadow) mode | the same round trip: one `EVALSHA` more for each |
 //! | [`reset`](RateLimiter::reset) | 1: `DEL` |

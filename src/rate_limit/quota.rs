@@ -13,7 +13,7 @@ const MAX_PERIOD: Duration = Duration::from_secs(315_576_000);
 /// |---|---|---|---|
 /// | [`per_second`](Self::per_second)… | a burst at once, then a steady rate (token bucket) | no edge: tokens come back one by one | 2 numbers |
 /// | [`window`](Self::window) | all at any time of the window, which begins with the first request | up to twice as many around the edge | 2 numbers |
-/// | [`sliding`](Self::sliding) | about as many in any such time, by estimate | fades | 3 numbers |
+/// | [`sliding`](Self::sliding) | what is left when the window before fades, by estimate | no edge: a second burst is refused | 3 numbers |
 ///
 /// Everything is counted in whole numbers of microseconds (sliding windows: milliseconds) that a double holds exactly.
 ///
@@ -107,13 +107,15 @@ impl Quota {
         Self { kind: Kind::Window, amount, period: window }
     }
 
-    /// A sliding window counter: about `amount` in any time of this length.
+    /// A sliding window counter: `amount` in this window and in the part of the one before that still lies within the last `window`, taken
+    /// as evenly spread. A burst at the end of a window, and then whatever fades, is nearly twice the amount in the worst time of this length,
+    /// though never at once.
     #[must_use]
     pub const fn sliding(amount: u64, window: Duration) -> Self {
         Self { kind: Kind::Sliding, amount, period: window }
     }
 
-    /// How many a token bucket admits at once, when it is full.
+    /// How many a token bucket admits at once, when it is full. Default: the amount.
     #[must_use]
     pub const fn burst(self, burst: u64) -> Self {
         let kind = match self.kind {

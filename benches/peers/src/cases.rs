@@ -2,29 +2,59 @@
 
 use crate::servers::Kind;
 
+/// What a case is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Suite {
+    Sessions,
+    Limits,
+}
+
+impl Suite {
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "sessions" => Some(Self::Sessions),
+            "limits" => Some(Self::Limits),
+            _ => None,
+        }
+    }
+}
+
 /// One route of one server.
 #[derive(Clone, Copy, Debug)]
 pub struct Case {
+    pub suite: Suite,
     pub name: &'static str,
     /// The name of the case that this one cannot beat.
     pub limit: &'static str,
     pub server: Kind,
     pub method: &'static str,
     pub path: &'static str,
+    /// How the status of each answer begins.
+    pub status: &'static str,
 }
 
 const fn get(name: &'static str, limit: &'static str, server: Kind, path: &'static str) -> Case {
-    Case { name, limit, server, method: "GET", path }
+    Case { suite: Suite::Sessions, name, limit, server, method: "GET", path, status: "2" }
 }
 
 const fn post(name: &'static str, limit: &'static str, server: Kind, path: &'static str) -> Case {
-    Case { name, limit, server, method: "POST", path }
+    Case { method: "POST", ..get(name, limit, server, path) }
+}
+
+const fn admitted(name: &'static str, limit: &'static str, server: Kind, path: &'static str) -> Case {
+    Case { suite: Suite::Limits, ..get(name, limit, server, path) }
+}
+
+const fn refused(name: &'static str, server: Kind) -> Case {
+    Case { status: "429", ..admitted(name, BARE_LIMITS, server, "/refused") }
 }
 
 const BARE: &str = "bare handler";
 const GET: &str = "limit: GET";
 const GET_JSON: &str = "limit: GET, the demo's answer";
 const GET_SET: &str = "limit: GET, then SET";
+const BARE_LIMITS: &str = "bare handler, no cookie";
+const SCRIPT: &str = "limit: the same script";
 
 pub const CASES: &[Case] = &[
     get(BARE, BARE, Kind::Limit, "/untouched"),
@@ -41,6 +71,17 @@ pub const CASES: &[Case] = &[
     post("tower-keep increment", GET_SET, Kind::Ours, "/increment"),
     post("demo POST /api/visits", GET_SET, Kind::Demo, "/api/visits"),
     post("tower-sessions write", GET_SET, Kind::TowerSessions, "/write"),
+    admitted(BARE_LIMITS, BARE_LIMITS, Kind::Limit, "/untouched"),
+    refused("tower-keep layer refuses", Kind::Limiter),
+    refused("tower-rate-limit-redis refuses", Kind::TowerRateLimitRedis),
+    refused("tower_governor refuses", Kind::TowerGovernor),
+    admitted("tower-keep layer, embedded", BARE_LIMITS, Kind::Limiter, "/embedded"),
+    admitted("tower_governor (in memory)", BARE_LIMITS, Kind::TowerGovernor, "/admitted"),
+    admitted(SCRIPT, SCRIPT, Kind::Limit, "/script"),
+    admitted("tower-keep layer", SCRIPT, Kind::Limiter, "/admitted"),
+    admitted("tower-keep engine by hand", SCRIPT, Kind::Limiter, "/by-hand"),
+    admitted("tower-keep layer, two limits", SCRIPT, Kind::Limiter, "/two"),
+    admitted("tower-rate-limit-redis", SCRIPT, Kind::TowerRateLimitRedis, "/admitted"),
 ];
 
 /// Further ratios, of the first to the second.
@@ -52,4 +93,8 @@ pub const PAIRS: &[(&str, &str)] = &[
     ("demo GET /api/me", "tower-sessions read"),
     ("tower-keep write", "tower-sessions write"),
     ("demo POST /api/visits", "tower-sessions write"),
+    ("tower-keep layer", "tower-rate-limit-redis"),
+    ("tower-keep layer, embedded", "tower_governor (in memory)"),
+    ("tower-keep layer refuses", "tower_governor refuses"),
+    ("tower-keep layer refuses", "tower-rate-limit-redis refuses"),
 ];

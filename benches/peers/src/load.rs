@@ -28,8 +28,9 @@ pub struct Response {
 }
 
 impl Response {
-    pub fn is_success(&self) -> bool {
-        is_success(self.head.as_bytes())
+    /// Whether the status begins so.
+    pub fn has(&self, status: &str) -> bool {
+        has(self.head.as_bytes(), status)
     }
 
     /// The `name=value` of the first `Set-Cookie`.
@@ -55,7 +56,7 @@ pub struct Measured {
     pub latencies_us: Vec<u32>,
     /// Answered requests, those of the warm-up included.
     pub answered: usize,
-    /// Requests that were refused, or whose connection ended.
+    /// Requests that were answered otherwise than they should, or whose connection ended.
     pub bad: usize,
 }
 
@@ -66,10 +67,12 @@ impl Measured {
     }
 }
 
-/// Sends `request` over `connections` for `time`. `started` is called when the warm-up is over.
+/// Sends `request` over `connections` for `time`. `started` is called when the warm-up is over. `status`: how that of a good answer
+/// begins.
 pub fn run(
     addr: SocketAddr,
     request: &[u8],
+    status: &'static str,
     connections: usize,
     time: Duration,
     started: impl FnOnce(),
@@ -80,7 +83,7 @@ pub fn run(
         let mut tasks = tokio::task::JoinSet::new();
         for _ in 0..connections {
             let request = request.clone();
-            tasks.spawn(async move { drive(addr, &request, from, until).await });
+            tasks.spawn(async move { drive(addr, &request, status, from, until).await });
         }
         tokio::time::sleep_until(from.into()).await;
         started();
@@ -96,7 +99,7 @@ pub fn run(
     })
 }
 
-async fn drive(addr: SocketAddr, request: &[u8], from: Instant, until: Instant) -> Measured {
+async fn drive(addr: SocketAddr, request: &[u8], status: &str, from: Instant, until: Instant) -> Measured {
     let mut measured = Measured::default();
     let Ok(mut connection) = Connection::open(addr).await else {
         return Measured { bad: 1, ..measured };
@@ -108,7 +111,7 @@ async fn drive(addr: SocketAddr, request: &[u8], from: Instant, until: Instant) 
             return measured;
         };
         measured.answered += 1;
-        measured.bad += usize::from(!is_success(&connection.buffer[..head]));
+        measured.bad += usize::from(!has(&connection.buffer[..head], status));
         let ended = Instant::now();
         if ended >= from && ended < until {
             let micros = ended.duration_since(begun).as_micros();
@@ -148,8 +151,8 @@ impl Connection {
     }
 }
 
-fn is_success(head: &[u8]) -> bool {
-    head.starts_with(b"HTTP/1.1 2")
+fn has(head: &[u8], status: &str) -> bool {
+    head.strip_prefix(b"HTTP/1.1 ").is_some_and(|rest| rest.starts_with(status.as_bytes()))
 }
 
 /// The length of the head and of the whole response. hyper writes header names in lower case.

@@ -1,6 +1,6 @@
-//! Sessions over real sockets: tower-keep, the limit of Redis access on this machine, and a peer, in one run.
+//! Sessions and rate limits over real sockets: tower-keep, the limit of Redis access on this machine, and peers, in one run.
 //!
-//! `scripts/bench-peers` builds what is needed and starts this. All servers and one `redis-server` run during the whole run;
+//! `scripts/bench-peers` builds what is needed and starts this. The servers and one `redis-server` run during the whole run;
 //! the rounds visit the cases in rotated order, one at a time. Absolute figures move from machine to machine and from minute
 //! to minute: compare the ratios.
 
@@ -13,18 +13,18 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use cases::{CASES, Case};
+use cases::{CASES, Case, Suite};
 use keep_testing::RedisServer;
 use report::{Round, Rounds};
 use servers::{Error, HASH, Kind, STRING, Server};
 
-const USAGE: &str =
-    "usage: peers [--rounds N] [--seconds N] [--connections N] --demo PATH [part of a case's name]...";
+const USAGE: &str = "usage: peers [--rounds N] [--seconds N] [--connections N] [--demo PATH] [sessions|limits|part of a case's name]...";
 
 struct Options {
     rounds: usize,
     time: Duration,
     connections: usize,
+    /// Needed for the cases of sessions.
     demo: PathBuf,
     names: Vec<String>,
 }
@@ -53,17 +53,19 @@ impl Options {
                 _ => options.names.push(arg),
             }
         }
-        if options.rounds == 0 || options.connections == 0 || !options.demo.is_file() {
+        if options.rounds == 0 || options.connections == 0 {
             return Err(USAGE.into());
         }
         Ok(options)
     }
 
-    /// A name chooses the case of exactly that name, or else all that contain it.
+    /// A name chooses a suite, the case of exactly that name, or else all that contain it.
     fn cases(&self) -> Vec<Case> {
         let exact = |name: &str| CASES.iter().any(|case| case.name == name);
-        let fits = |case: &Case, name: &str| {
-            if exact(name) { case.name == name } else { case.name.contains(name) }
+        let fits = |case: &Case, name: &str| match Suite::named(name) {
+            Some(suite) => case.suite == suite,
+            None if exact(name) => case.name == name,
+            None => case.name.contains(name),
         };
         let chosen = |case: &&Case| self.names.is_empty() || self.names.iter().any(|name| fits(case, name));
         CASES.iter().filter(chosen).copied().collect()
@@ -72,10 +74,20 @@ impl Options {
 
 fn bench(options: &Options) -> Result<(), Error> {
     let cases = options.cases();
+    let sessions = cases.iter().any(|case| case.suite == Suite::Sessions);
+    if sessions && !options.demo.is_file() {
+        return Err(USAGE.into());
+    }
     let redis = RedisServer::start();
+    let needed = |kind: &Kind| sessions || cases.iter().any(|case| case.server == *kind);
     let start = |kind| Ok((kind, Server::start(kind, &redis.url(), &options.demo)?));
-    let servers = Kind::ALL.into_iter().map(start).collect::<Result<HashMap<_, _>, Error>>()?;
-    let cookies = prepare(&redis, &servers)?;
+    let servers =
+        Kind::ALL.into_iter().filter(needed).map(start).collect::<Result<HashMap<_, _>, Error>>()?;
+    let cookies = if sessions { prepare(&redis, &servers)? } else { HashMap::new() };
+    for case in cases.iter().filter(|case| case.status == "429") {
+        // The one request that is admitted.
+        load::fetch(servers[&case.server].addr, &load::request(case.method, case.path, "", ""))?;
+    }
     println!(
         "{} rounds of {:?} a case, {} connections, {} processors\n",
         options.rounds,
@@ -87,9 +99,13 @@ fn bench(options: &Options) -> Result<(), Error> {
     for round in 0..options.rounds {
         for i in 0..cases.len() {
             let case = &cases[(i + round) % cases.len()];
-            let (server, cookie) = (&servers[&case.server], &cookies[&case.server]);
+            let server = &servers[&case.server];
+            let cookie = match case.suite {
+                Suite::Sessions => format!("cookie: {}\r\n", cookies[&case.server]),
+                Suite::Limits => String::new(),
+            };
             eprint!("\rround {} of {}: {:40}", round + 1, options.rounds, case.name);
-            rounds.entry(case.name).or_default().push(measure(case, server, cookie, &redis, options)?);
+            rounds.entry(case.name).or_default().push(measure(case, server, &cookie, &redis, options)?);
         }
     }
     eprintln!();
@@ -113,7 +129,7 @@ fn prepare(redis: &RedisServer, servers: &HashMap<Kind, Server>) -> Result<HashM
     // The limit reads the same request as the demo, cookie and all.
     let cookie = cookies[&Kind::Demo].clone();
     let put = load::request("PUT", "/api/entries/note", &format!("cookie: {cookie}\r\n"), "hello");
-    if !load::fetch(servers[&Kind::Demo].addr, &put)?.is_success() {
+    if !load::fetch(servers[&Kind::Demo].addr, &put)?.has("2") {
         return Err("the demo did not take an entry".into());
     }
     let handle = cookie.split(['=', '.']).nth(1).ok_or("not a session's cookie")?;
@@ -134,14 +150,15 @@ fn measure(
     redis: &RedisServer,
     options: &Options,
 ) -> Result<Round, Error> {
-    let request = load::request(case.method, case.path, &format!("cookie: {cookie}\r\n"), "");
+    let request = load::request(case.method, case.path, cookie, "");
     let probe = load::fetch(server.addr, &request)?;
-    if !probe.is_success() {
+    if !probe.has(case.status) {
         return Err(format!("{}: {}", case.name, probe.head.lines().next().unwrap_or("")).into());
     }
     let cpu = || (cpu_us(server.pid()), cpu_us(redis.pid()));
     let (calls_before, mut before) = (redis.calls(), (0.0, 0.0));
-    let measured = load::run(server.addr, &request, options.connections, options.time, || before = cpu())?;
+    let (connections, time) = (options.connections, options.time);
+    let measured = load::run(server.addr, &request, case.status, connections, time, || before = cpu())?;
     let (after, calls_after) = (cpu(), redis.calls());
     let each = |n: f64| n / measured.latencies_us.len().max(1) as f64;
     let calls = calls_after.into_iter().map(|(name, n)| {

@@ -40,11 +40,15 @@ pub use session_extract::{Named, OptionalSession, RequiredSession, Session, Sess
 pub use tower_keep;
 pub use tower_keep::{body, clock, fields, rate_limit, session, store, view};
 
-/// The README and the guide to sessions are compiled as doc tests.
+/// The README and the guides whose code needs axum are compiled as doc tests.
 #[cfg(doctest)]
 mod guides {
     #[doc = include_str!("../../../README.md")]
     mod readme {}
     #[doc = include_str!("../../../docs/sessions.md")]
     mod sessions {}
+    #[doc = include_str!("../../../docs/rate-limits.md")]
+    mod rate_limits {}
+    #[doc = include_str!("../../../docs/proxies.md")]
+    mod proxies {}
 }

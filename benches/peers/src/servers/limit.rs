@@ -1,5 +1,7 @@
 //! The limit: handlers that do nothing but the named commands, through one cloned multiplexed connection.
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -9,19 +11,33 @@ use redis::AsyncCommands;
 use redis::aio::MultiplexedConnection;
 use serde_json::{Value, json};
 
-use super::{Error, HASH, STRING};
+use super::{Error, HASH, MANY, STRING};
 
 type Answer<T> = Result<T, Failed>;
 
+/// What the rate limiter sends, to the letter but for the key.
+const SCRIPT: &str = include_str!("../../../../src/store/redis/scripts/rate_limit.lua");
+
 pub async fn router(redis: &str) -> Result<Router, Error> {
-    let conn = redis::Client::open(redis)?.get_multiplexed_async_connection().await?;
+    let mut conn = redis::Client::open(redis)?.get_multiplexed_async_connection().await?;
+    let script: String = redis::cmd("SCRIPT").arg("LOAD").arg(SCRIPT).query_async(&mut conn).await?;
+    let limited = Router::new().route("/script", get(limited)).with_state((conn.clone(), script.into()));
     Ok(Router::new()
         .route("/untouched", get(|| async { "ok" }))
         .route("/get", get(read))
         .route("/get-json", get(read_json))
         .route("/hgetall", get(read_hash))
         .route("/get-set", post(write))
-        .with_state(conn))
+        .with_state(conn)
+        .merge(limited))
+}
+
+async fn limited(State((mut conn, script)): State<(MultiplexedConnection, Arc<str>)>) -> Answer<StatusCode> {
+    let mut call = redis::cmd("EVALSHA");
+    call.arg(&*script).arg(1).arg("limit:bucket:ip=127.0.0.1");
+    call.arg("take").arg("b").arg(MANY).arg(1).arg(1); // Quota::per_second(MANY)
+    let (_, now, _): (String, i64, String) = call.query_async(&mut conn).await?;
+    Ok(if now < 0 { StatusCode::TOO_MANY_REQUESTS } else { StatusCode::OK })
 }
 
 async fn read(State(mut conn): State<MultiplexedConnection>) -> Answer<String> {

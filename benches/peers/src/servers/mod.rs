@@ -1,7 +1,10 @@
 //! The servers. Each runs in a process of its own: this program, started again with `serve NAME`.
 
 mod limit;
+mod limiter;
 mod ours;
+mod tower_governor;
+mod tower_rate_limit_redis;
 mod tower_sessions;
 
 use std::io::{BufRead, BufReader};
@@ -14,6 +17,8 @@ pub type Error = Box<dyn std::error::Error + Send + Sync>;
 /// The limit's string and hash: as large as a session, and a copy of one.
 pub const STRING: &str = "limit:string";
 pub const HASH: &str = "limit:hash";
+/// A limit a second that nobody reaches.
+const MANY: u64 = 1_000_000;
 /// The one entry of a session.
 const COUNT: &str = "count";
 
@@ -23,10 +28,21 @@ pub enum Kind {
     Ours,
     Demo,
     TowerSessions,
+    Limiter,
+    TowerGovernor,
+    TowerRateLimitRedis,
 }
 
 impl Kind {
-    pub const ALL: [Self; 4] = [Self::Limit, Self::Ours, Self::Demo, Self::TowerSessions];
+    pub const ALL: [Self; 7] = [
+        Self::Limit,
+        Self::Ours,
+        Self::Demo,
+        Self::TowerSessions,
+        Self::Limiter,
+        Self::TowerGovernor,
+        Self::TowerRateLimitRedis,
+    ];
 
     const fn name(self) -> &'static str {
         match self {
@@ -34,6 +50,9 @@ impl Kind {
             Self::Ours => "ours",
             Self::Demo => "demo",
             Self::TowerSessions => "tower-sessions",
+            Self::Limiter => "limiter",
+            Self::TowerGovernor => "tower-governor",
+            Self::TowerRateLimitRedis => "tower-rate-limit-redis",
         }
     }
 }
@@ -90,10 +109,15 @@ pub fn serve(name: &str) -> Result<(), Error> {
             Some(Kind::Limit) => limit::router(&redis).await?,
             Some(Kind::Ours) => ours::router(&redis)?,
             Some(Kind::TowerSessions) => tower_sessions::router(&redis).await?,
+            Some(Kind::Limiter) => limiter::router(&redis)?,
+            Some(Kind::TowerGovernor) => tower_governor::router()?,
+            Some(Kind::TowerRateLimitRedis) => tower_rate_limit_redis::router(&redis).await?,
             _ => return Err(format!("no server `{name}`").into()),
         };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
         println!("listening on http://{}", listener.local_addr()?);
-        Ok(axum::serve(listener, router).await?)
+        // All of them, as those who limit by address need it.
+        let service = router.into_make_service_with_connect_info::<SocketAddr>();
+        Ok(axum::serve(listener, service).await?)
     })
 }
