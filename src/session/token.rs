@@ -89,7 +89,7 @@ impl fmt::Debug for Secret {
 
 /// Compares two hashes in constant time.
 pub(super) fn same(a: &Hash, b: &Hash) -> bool {
-    a.as_bytes().ct_eq(b.as_bytes()).into()
+    a.words().ct_eq(&b.words()).into()
 }
 
 /// Both halves, as the cookie carries them: `handle.secret`.

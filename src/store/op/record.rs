@@ -24,25 +24,29 @@ pub const LABEL: &str = "@label";
 /// The SHA-256 of a secret, base64url: 43 characters. `Debug` hides it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Hash {
-    text: [u8; Self::MAX],
+    /// Filled up with zeros.
+    text: [u8; Self::ROOM],
     length: u8,
 }
 
 impl Hash {
     const MAX: usize = 43;
+    const ROOM: usize = 48;
 
     /// A hash from its whole text, ASCII.
     #[must_use]
-    pub const fn whole(text: [u8; 43]) -> Self {
-        Self { text, length: 43 }
+    pub fn whole(text: [u8; 43]) -> Self {
+        let mut room = [0; Self::ROOM];
+        room[..Self::MAX].copy_from_slice(&text);
+        Self { text: room, length: 43 }
     }
 
     /// A hash from its text. `None` when it is too long to be one.
     #[must_use]
     pub fn new(text: &str) -> Option<Self> {
-        let (mut buffer, length) = ([0; Self::MAX], u8::try_from(text.len()).ok()?);
-        buffer.get_mut(..text.len())?.copy_from_slice(text.as_bytes());
-        Some(Self { text: buffer, length })
+        let mut room = [0; Self::ROOM];
+        room[..Self::MAX].get_mut(..text.len())?.copy_from_slice(text.as_bytes());
+        Some(Self { text: room, length: u8::try_from(text.len()).ok()? })
     }
 
     /// The text.
@@ -56,6 +60,14 @@ impl Hash {
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         self.text.get(..usize::from(self.length)).unwrap_or_default()
+    }
+
+    /// The text in words of eight bytes, filled up with zeros: hashes are the same if these are. A comparison in constant time takes
+    /// each word at once.
+    #[must_use]
+    pub fn words(&self) -> [u64; 6] {
+        let (words, _) = self.text.as_chunks::<8>();
+        std::array::from_fn(|i| words.get(i).copied().map_or(0, u64::from_ne_bytes))
     }
 }
 
@@ -98,7 +110,7 @@ impl Meta {
     /// Reads the line; `None` when it is not one of ours.
     #[must_use]
     pub fn parse(line: &[u8]) -> Option<Self> {
-        let mut words = Words(line.strip_prefix(b"1 ")?);
+        let mut words = Words(std::str::from_utf8(line).ok()?.strip_prefix("1 ")?);
         let handle = words.text()?.to_owned();
         let (generation, created_ms, seen_ms) = (words.number()?, words.number()?, words.number()?);
         let (renewed_ms, authenticated_ms, idle_ms) = (words.number()?, words.number()?, words.number()?);
@@ -109,7 +121,7 @@ impl Meta {
             previous => Some(Hash::new(previous)?),
         };
         let length = words.number()?;
-        let principal = std::str::from_utf8(words.0).ok()?;
+        let principal = words.0;
         if principal.len() as u64 != length {
             return None;
         }
@@ -159,20 +171,19 @@ impl Meta {
 }
 
 /// What is left of a line. Each read takes a word, which is not empty, and the space behind it.
-struct Words<'a>(&'a [u8]);
+struct Words<'a>(&'a str);
 
 impl<'a> Words<'a> {
     fn text(&mut self) -> Option<&'a str> {
-        let end = self.0.iter().position(|b| *b == b' ').filter(|end| *end > 0)?;
-        let (word, rest) = self.0.split_at(end);
-        self.0 = rest.get(1..)?;
-        std::str::from_utf8(word).ok()
+        let (word, rest) = self.0.split_once(' ').filter(|(word, _)| !word.is_empty())?;
+        self.0 = rest;
+        Some(word)
     }
 
     /// Digits alone, as the script reads them: Rust's own parser takes a sign, and the script counts exactly below 2^53 only.
     fn number(&mut self) -> Option<u64> {
         let mut number = 0;
-        for (i, b) in self.0.iter().enumerate() {
+        for (i, b) in self.0.bytes().enumerate() {
             match b {
                 b'0'..=b'9' => number = number * 10 + u64::from(b - b'0'),
                 b' ' if i > 0 => {
