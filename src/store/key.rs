@@ -8,6 +8,8 @@
 //!
 //! A key that is made of several parts ends with a [`Composite`]: the same escaping for each, and the same bound for all.
 
+mod cache;
+
 use std::fmt;
 use std::sync::Arc;
 

@@ -3,7 +3,9 @@
 //! These types are public so that [`Operation`](super::Operation) can name them, and unreachable from outside:
 //! operations are this crate's own.
 
-use std::borrow::Cow;
+use std::ops::Deref;
+
+use bytes::Bytes;
 
 use super::error::{StoreError, StoreErrorKind};
 use super::key::Key;
@@ -24,6 +26,10 @@ pub enum ScriptId {
     PrincipalMark,
     RateLimit,
     Lease,
+    CacheAdmit,
+    CacheExpire,
+    CachePublish,
+    CachePurge,
 }
 
 /// What to do: a plain command or a script.
@@ -33,9 +39,64 @@ pub enum Verb {
     Script(ScriptId),
 }
 
-pub type Arg = Cow<'static, [u8]>;
+pub type Arg = Blob<'static>;
 
-/// One command on one key, or on several that lie in one Cluster slot.
+/// Bytes that belong to somebody else, to this value, or to several: long ones are never copied on their way.
+#[derive(Clone)]
+pub enum Blob<'a> {
+    /// A part of what was received; the whole of it, where that is long enough to be shared instead of copied.
+    Part(&'a [u8], Option<&'a Bytes>),
+    Own(Vec<u8>),
+    Shared(Bytes),
+}
+
+impl Deref for Blob<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Part(bytes, _) => bytes,
+            Self::Own(bytes) => bytes,
+            Self::Shared(bytes) => bytes,
+        }
+    }
+}
+
+/// Shows no byte.
+impl std::fmt::Debug for Blob<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Blob(..)")
+    }
+}
+
+impl PartialEq for Blob<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for Blob<'_> {}
+
+impl Blob<'_> {
+    pub fn into_owned(self) -> Vec<u8> {
+        match self {
+            Self::Part(bytes, _) => bytes.to_vec(),
+            Self::Own(bytes) => bytes,
+            Self::Shared(bytes) => bytes.into(),
+        }
+    }
+
+    pub fn into_bytes(self) -> Bytes {
+        match self {
+            Self::Part(bytes, Some(whole)) => whole.slice_ref(bytes),
+            Self::Part(bytes, None) => Bytes::copy_from_slice(bytes),
+            Self::Own(bytes) => bytes.into(),
+            Self::Shared(bytes) => bytes,
+        }
+    }
+}
+
+/// One command on one key, or on several. Those of a write and of a script lie in one Cluster slot.
 #[derive(Clone)]
 pub struct Command {
     pub verb: Verb,
@@ -65,7 +126,7 @@ impl Command {
         Self { verb: Verb::Script(script), class: Class::Write, key, more: Vec::new(), args: Vec::new() }
     }
 
-    /// The same with further keys; they must lie in the first one's Cluster slot.
+    /// The same with further keys; those of a write and of a script must lie in the first one's Cluster slot.
     pub fn with_keys(mut self, more: impl IntoIterator<Item = Key>) -> Self {
         self.more.extend(more);
         self
@@ -83,12 +144,18 @@ impl Command {
     }
 
     pub fn arg(mut self, arg: impl Into<Vec<u8>>) -> Self {
-        self.args.push(Cow::Owned(arg.into()));
+        self.args.push(Blob::Own(arg.into()));
+        self
+    }
+
+    /// Bytes that somebody else holds as well.
+    pub fn shared(mut self, arg: Bytes) -> Self {
+        self.args.push(Blob::Shared(arg));
         self
     }
 
     pub fn word(mut self, arg: &'static str) -> Self {
-        self.args.push(Cow::Borrowed(arg.as_bytes()));
+        self.args.push(Blob::Part(arg.as_bytes(), None));
         self
     }
 
@@ -125,7 +192,7 @@ pub type Commands = smallvec::SmallVec<[Command; 1]>;
 pub enum Reply<'a> {
     Nil,
     Int(i64),
-    Bytes(Cow<'a, [u8]>),
+    Bytes(Blob<'a>),
     Array(Vec<Self>),
 }
 
@@ -146,7 +213,7 @@ impl<'a> Reply<'a> {
         String::from_utf8(self.bytes()?.into_owned()).map_err(|_| desync())
     }
 
-    pub fn bytes(self) -> Result<Cow<'a, [u8]>, StoreError> {
+    pub fn bytes(self) -> Result<Blob<'a>, StoreError> {
         match self {
             Self::Bytes(bytes) => Ok(bytes),
             _ => Err(desync()),
@@ -174,7 +241,7 @@ impl<'a> Reply<'a> {
         match self {
             Self::Nil => Reply::Nil,
             Self::Int(n) => Reply::Int(n),
-            Self::Bytes(bytes) => Reply::Bytes(Cow::Owned(bytes.into_owned())),
+            Self::Bytes(bytes) => Reply::Bytes(Blob::Own(bytes.into_owned())),
             Self::Array(items) => Reply::Array(items.into_iter().map(Self::into_owned).collect()),
         }
     }
@@ -194,6 +261,12 @@ impl From<&str> for Reply<'static> {
 
 impl From<Vec<u8>> for Reply<'static> {
     fn from(bytes: Vec<u8>) -> Self {
-        Self::Bytes(Cow::Owned(bytes))
+        Self::Bytes(Blob::Own(bytes))
+    }
+}
+
+impl From<Bytes> for Reply<'static> {
+    fn from(bytes: Bytes) -> Self {
+        Self::Bytes(Blob::Shared(bytes))
     }
 }

@@ -15,6 +15,7 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "an acceptance suite fails by panicking")]
 
 mod batch;
+mod cache;
 mod entries;
 mod expiry;
 mod index;
@@ -51,6 +52,7 @@ pub async fn accept_store(store: &Store, advance: impl AsyncFn(Duration)) {
     batch::accept(store).await;
     limits::accept(store, &advance).await;
     leases::accept(store, &advance).await;
+    cache::accept(store).await;
 }
 
 /// A session that no other test uses, and how to talk about it.

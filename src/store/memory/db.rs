@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use bytes::Bytes;
+
 use super::MemoryLimits;
+use super::blobs::Blobs;
 use crate::store::error::{StoreError, StoreErrorKind};
 use crate::store::fields::Fields;
 use crate::store::key::Key;
@@ -43,11 +46,13 @@ pub struct Db {
     bytes: usize,
     limits: MemoryLimits,
     now_us: u64,
+    blobs: Blobs,
 }
 
 impl Db {
     pub(super) fn new(limits: MemoryLimits) -> Self {
-        Self { slots: HashMap::new(), expiries: BTreeSet::new(), bytes: 0, limits, now_us: 0 }
+        let blobs = Blobs::new(limits.cache_bytes);
+        Self { slots: HashMap::new(), expiries: BTreeSet::new(), bytes: 0, limits, now_us: 0, blobs }
     }
 
     /// Moves the time on and drops what has expired; each entry is dropped once, so the cost is the writers'.
@@ -64,7 +69,30 @@ impl Db {
     }
 
     pub(super) fn usage(&self) -> (usize, usize) {
-        (self.slots.len(), self.bytes)
+        let (entries, bytes) = self.blobs.usage();
+        (self.slots.len() + entries, self.bytes + bytes)
+    }
+
+    /// A value of the response cache.
+    pub fn blob(&mut self, key: &Key) -> Option<&Bytes> {
+        let now_ms = self.now_ms();
+        self.blobs.get(key, now_ms)
+    }
+
+    /// When a value of the response cache ends, in milliseconds since the Unix epoch.
+    pub fn blob_expires_ms(&self, key: &Key) -> Option<u64> {
+        self.blobs.expires_ms(key, self.now_ms())
+    }
+
+    /// Puts a value of the response cache under a key until `expires_ms`. Others make room for it.
+    pub fn put_blob(&mut self, key: &Key, value: Bytes, expires_ms: u64) -> Result<(), StoreError> {
+        let now_ms = self.now_ms();
+        self.blobs.put(key, value, expires_ms, now_ms)
+    }
+
+    /// Removes a value of the response cache; tells whether it was there.
+    pub fn remove_blob(&mut self, key: &Key) -> bool {
+        self.blobs.remove(key)
     }
 
     /// The time of this call, in milliseconds since the Unix epoch.

@@ -1,5 +1,6 @@
 //! The embedded store: one process, bounded, expiring, with the same semantics as Redis.
 
+mod blobs;
 mod db;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,7 +13,8 @@ use crate::clock::Clock;
 
 /// The bounds of the embedded store. What would exceed them is refused with
 /// [`StoreErrorKind::Full`](super::StoreErrorKind::Full) after expired entries have been dropped; nothing that lives is evicted, so
-/// that no visitor can push another one's session out.
+/// that no visitor can push another one's session out. The response cache has a bound of its own, and there new responses push
+/// out those that nobody asked for lately.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct MemoryLimits {
@@ -21,11 +23,13 @@ pub struct MemoryLimits {
     /// The bytes of all keys and values, without the maps' own overhead (roughly as much again for small
     /// values). Default 64 MiB.
     pub bytes: usize,
+    /// The bytes of all keys and values of the response cache. Default 64 MiB.
+    pub cache_bytes: usize,
 }
 
 impl Default for MemoryLimits {
     fn default() -> Self {
-        Self { entries: 100_000, bytes: 64 << 20 }
+        Self::new(100_000, 64 << 20)
     }
 }
 
@@ -33,7 +37,14 @@ impl MemoryLimits {
     /// Bounds of `entries` keys and `bytes` bytes.
     #[must_use]
     pub const fn new(entries: usize, bytes: usize) -> Self {
-        Self { entries, bytes }
+        Self { entries, bytes, cache_bytes: 64 << 20 }
+    }
+
+    /// The same with another bound for the response cache, in bytes. A response needs room for its body and its head.
+    #[must_use]
+    pub const fn cache_bytes(mut self, bytes: usize) -> Self {
+        self.cache_bytes = bytes;
+        self
     }
 }
 

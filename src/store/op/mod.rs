@@ -1,6 +1,7 @@
 //! The operations that engines send. Each file holds one kind: its Redis form, the same rules for the embedded
 //! store, and the reading of the reply.
 
+pub mod cache;
 mod commit;
 mod lease;
 mod limit;

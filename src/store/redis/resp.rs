@@ -3,11 +3,11 @@
 //! Source: <https://redis.io/docs/latest/develop/reference/protocol-spec/>. Pushed messages and attributes, which nobody here asked
 //! for, are skipped. A map is given as its flat list, so that both versions give the same reply.
 
-use std::borrow::Cow;
+use bytes::Bytes;
 
 use super::classify::by_reply;
 use crate::store::error::{StoreError, StoreErrorKind};
-use crate::store::wire::{Reply, desync};
+use crate::store::wire::{Blob, Reply, desync};
 
 /// The longest line of a reply, in bytes: numbers, simple strings and errors.
 const MAX_LINE: usize = 64 << 10;
@@ -160,25 +160,35 @@ fn number(text: &[u8]) -> Option<i64> {
 pub(super) struct Replies<'a> {
     buf: &'a [u8],
     at: usize,
+    /// The same bytes, where values may share them.
+    whole: Option<&'a Bytes>,
 }
 
 impl<'a> Replies<'a> {
     pub(super) const fn new(buf: &'a [u8]) -> Self {
-        Self { buf, at: 0 }
+        Self { buf, at: 0, whole: None }
+    }
+
+    /// The same of a long reply, whose values then need no copy.
+    pub(super) fn shared(whole: &'a Bytes) -> Self {
+        Self { buf: whole, at: 0, whole: Some(whole) }
     }
 
     fn value(&mut self, depth: u8) -> Result<Reply<'a>, StoreError> {
         let (kind, text, after) = line(self.buf, self.at).ok().flatten().ok_or_else(desync)?;
         self.at = after;
         match kind {
-            b'+' => Ok(bytes(text)),
+            b'+' => Ok(self.bytes(text)),
             b'-' => Err(by_reply(text)),
             b':' => number(text).map(Reply::Int).ok_or_else(desync),
-            b',' | b'(' => Ok(bytes(text)),
+            b',' | b'(' => Ok(self.bytes(text)),
             b'_' => Ok(Reply::Nil),
             b'#' => Ok(Reply::Int((text == b"t").into())),
-            b'$' => Ok(self.string(text)?.map_or(Reply::Nil, bytes)),
-            b'=' => Ok(bytes(self.string(text)?.and_then(|text| text.get(4..)).ok_or_else(desync)?)),
+            b'$' => Ok(self.string(text)?.map_or(Reply::Nil, |text| self.bytes(text))),
+            b'=' => {
+                let text = self.string(text)?.and_then(|text| text.get(4..)).ok_or_else(desync)?;
+                Ok(self.bytes(text))
+            }
             b'!' => Err(self.string(text)?.map_or_else(desync, by_reply)),
             b'*' | b'~' | b'%' => match length(text).map_err(|_| desync())? {
                 None => Ok(Reply::Nil),
@@ -191,6 +201,10 @@ impl<'a> Replies<'a> {
             }
             _ => Err(desync()),
         }
+    }
+
+    const fn bytes(&self, text: &'a [u8]) -> Reply<'a> {
+        Reply::Bytes(Blob::Part(text, self.whole))
     }
 
     fn string(&mut self, length_text: &[u8]) -> Result<Option<&'a [u8]>, StoreError> {
@@ -228,10 +242,6 @@ impl<'a> Iterator for Replies<'a> {
         }
         Some(reply)
     }
-}
-
-const fn bytes(text: &[u8]) -> Reply<'_> {
-    Reply::Bytes(Cow::Borrowed(text))
 }
 
 /// For the fuzz target: finds the frames of a stream that comes in pieces, and reads each.

@@ -6,16 +6,20 @@ use redis::Script;
 
 use crate::store::wire::ScriptId;
 
-const SOURCES: [&str; 6] = [
+const SOURCES: [&str; 10] = [
     include_str!("scripts/session_commit.lua"),
     include_str!("scripts/principal_add.lua"),
     include_str!("scripts/principal_leave.lua"),
     include_str!("scripts/principal_mark.lua"),
     include_str!("scripts/rate_limit.lua"),
     include_str!("scripts/lease.lua"),
+    include_str!("scripts/cache_admit.lua"),
+    include_str!("scripts/cache_expire.lua"),
+    include_str!("scripts/cache_publish.lua"),
+    include_str!("scripts/cache_purge.lua"),
 ];
 
-static HASHES: LazyLock<[String; 6]> =
+static HASHES: LazyLock<[String; 10]> =
     LazyLock::new(|| SOURCES.map(|source| Script::new(source).get_hash().to_owned()));
 
 const fn index(id: ScriptId) -> usize {
@@ -26,6 +30,10 @@ const fn index(id: ScriptId) -> usize {
         ScriptId::PrincipalMark => 3,
         ScriptId::RateLimit => 4,
         ScriptId::Lease => 5,
+        ScriptId::CacheAdmit => 6,
+        ScriptId::CacheExpire => 7,
+        ScriptId::CachePublish => 8,
+        ScriptId::CachePurge => 9,
     }
 }
 
@@ -51,8 +59,14 @@ mod tests {
             for heading in ["-- KEYS[1]", "-- ARGV", "-- Returns", "-- Invariant"] {
                 assert!(source.contains(heading), "{heading} is missing in\n{source}");
             }
-            let several = *source == super::source(ScriptId::RateLimit);
-            assert_eq!(source.contains("KEYS[2]"), several, "only limits are decided together, in one slot");
+            let cache =
+                [ScriptId::CacheAdmit, ScriptId::CacheExpire, ScriptId::CachePublish, ScriptId::CachePurge];
+            let several = cache.iter().chain(&[ScriptId::RateLimit]).any(|id| *source == super::source(*id));
+            assert_eq!(
+                source.contains("KEYS[2]"),
+                several,
+                "only limits and cached responses are several keys, in one slot"
+            );
         }
     }
 }

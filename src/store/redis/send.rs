@@ -9,6 +9,9 @@ use super::script;
 use crate::store::error::StoreError;
 use crate::store::wire::{Command, Reply, ScriptId, Verb, desync};
 
+/// Replies of this length are shared; a shorter one is copied for less.
+const LONG: usize = 4 << 10;
+
 /// One reply that needs no buffer.
 pub(super) type Owned = Result<Reply<'static>, StoreError>;
 
@@ -26,6 +29,7 @@ impl Answers {
         read: impl FnOnce(&mut dyn Iterator<Item = Result<Reply<'_>, StoreError>>) -> T,
     ) -> T {
         match self {
+            Self::Received(bytes) if bytes.len() >= LONG => read(&mut Replies::shared(&bytes.into())),
             Self::Received(bytes) => read(&mut Replies::new(&bytes)),
             Self::Read(replies) => read(&mut replies.into_iter()),
         }
