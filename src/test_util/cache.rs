@@ -17,6 +17,7 @@ pub(super) async fn accept(store: &Store) {
     values(store).await;
     only_who_fills_may_store(store).await;
     variants(store).await;
+    what_does_not_vary_any_more(store).await;
     soft_purges_of_a_url(store).await;
     versions(store).await;
     logs(store).await;
@@ -40,7 +41,18 @@ impl<'a> Case<'a> {
     }
 
     async fn publish(&self, token: &str, stored: &'static str, variant: Option<VariantOf>) -> Published {
+        self.publish_after(token, stored, None, variant).await
+    }
+
+    async fn publish_after(
+        &self,
+        token: &str,
+        stored: &'static str,
+        expected: Option<(u32, &str)>,
+        variant: Option<VariantOf>,
+    ) -> Published {
         let publish = Publish {
+            expected: expected.map(|(counter, generation)| (counter, generation.to_owned())),
             url: self.url.clone(),
             fill: self.url.cached_fill(None),
             token: token.to_owned(),
@@ -51,10 +63,9 @@ impl<'a> Case<'a> {
         self.store.run(publish).await.expect("serves")
     }
 
-    fn variant(&self, name: &str, expected: Option<&str>, fields: &str) -> VariantOf {
+    fn variant(&self, name: &str, fields: &str) -> VariantOf {
         VariantOf {
             key: self.url.cached_variant("g", name),
-            expected: expected.map(str::to_owned),
             generation: "g".to_owned(),
             fields: fields.to_owned(),
             most: 3,
@@ -138,7 +149,7 @@ async fn only_who_fills_may_store(store: &Store) {
 async fn variants(store: &Store) {
     let case = Case::new(store);
     assert!(case.fill("a").await);
-    assert_eq!(case.publish("a", "en", Some(case.variant("1", None, "accept"))).await, Published::Stored);
+    assert_eq!(case.publish("a", "en", Some(case.variant("1", "accept"))).await, Published::Stored);
     let (head, spec) = case.get(&case.url).await.expect("there is a list of variants");
     assert_eq!(head.kind, Kind::Spec);
     let spec = Spec::parse(&spec).expect("one of ours");
@@ -147,21 +158,36 @@ async fn variants(store: &Store) {
 
     for (name, expected, outcome) in [
         ("2", None, Published::Changed),
-        ("2", Some("other"), Published::Changed),
-        ("2", Some("g"), Published::Stored),
-        ("2", Some("g"), Published::Stored),
-        ("3", Some("g"), Published::Stored),
-        ("4", Some("g"), Published::Full),
-        ("4", Some("g"), Published::Changed),
+        ("2", Some((0, "other")), Published::Changed),
+        ("2", Some((1, "g")), Published::Changed),
+        ("2", Some((0, "g")), Published::Stored),
+        ("2", Some((0, "g")), Published::Stored),
+        ("3", Some((0, "g")), Published::Stored),
+        ("4", Some((0, "g")), Published::Full),
+        ("4", Some((0, "g")), Published::Changed),
     ] {
         assert!(case.fill("a").await);
-        let variant = case.variant(name, expected, if name == "3" { "cookie" } else { "accept" });
-        assert_eq!(case.publish("a", "x", Some(variant)).await, outcome, "{name} {expected:?}");
+        let variant = case.variant(name, if name == "3" { "cookie" } else { "accept" });
+        let published = case.publish_after("a", "x", expected, Some(variant)).await;
+        assert_eq!(published, outcome, "{name} {expected:?}");
         if name == "3" {
             let (_, spec) = case.get(&case.url).await.expect("there is a list of variants");
             assert_eq!(Spec::parse(&spec).expect("one of ours").fields, ["cookie", "accept"]);
         }
     }
+}
+
+async fn what_does_not_vary_any_more(store: &Store) {
+    let case = Case::new(store);
+    assert!(case.fill("a").await);
+    case.publish("a", "x", Some(case.variant("1", "accept"))).await;
+    assert!(case.fill("a").await);
+    assert_eq!(case.publish_after("a", "y", Some((0, "other")), None).await, Published::Changed);
+    assert!(case.fill("a").await);
+    assert_eq!(case.publish_after("a", "y", Some((0, "g")), None).await, Published::Stored);
+    assert_eq!(case.get(&case.url).await.map(|(head, _)| head.kind), Some(Kind::Entry));
+    assert!(case.fill("a").await);
+    assert_eq!(case.publish_after("a", "z", Some((0, "g")), None).await, Published::Changed);
 }
 
 async fn soft_purges_of_a_url(store: &Store) {
@@ -176,10 +202,13 @@ async fn soft_purges_of_a_url(store: &Store) {
     assert_eq!(case.publish("b", "y", None).await, Published::Lost, "its answer is from before");
 
     assert!(case.fill("c").await);
-    case.publish("c", "z", Some(case.variant("1", None, "accept"))).await;
+    case.publish("c", "z", Some(case.variant("1", "accept"))).await;
     store.run(expire).await.expect("serves");
     assert!(case.fill("c").await);
-    case.publish("c", "z", Some(case.variant("2", Some("g"), "accept"))).await;
+    let before = case.publish_after("c", "z", Some((0, "g")), Some(case.variant("2", "accept"))).await;
+    assert_eq!(before, Published::Changed, "its answer is from before the purge");
+    assert!(case.fill("c").await);
+    case.publish_after("c", "z", Some((1, "g")), Some(case.variant("2", "accept"))).await;
     let counter = async |key: &Key| case.get(key).await.map(|(head, _)| head.counter);
     assert_eq!(counter(&case.url).await, Some(1));
     assert_eq!(counter(&case.url.cached_variant("g", "1")).await, Some(0), "stored before");

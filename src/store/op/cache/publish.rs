@@ -23,6 +23,9 @@ pub struct Publish {
     pub ttl_ms: u64,
     /// The response, as the cache writes it.
     pub stored: Bytes,
+    /// The variants that were seen, where the right is one to a single variant, or where the response is one: their soft purges and
+    /// their generation. `None` where there were none.
+    pub expected: Option<(u32, String)>,
     /// As which variant; `None` for a response that does not vary.
     pub variant: Option<VariantOf>,
 }
@@ -32,9 +35,7 @@ pub struct Publish {
 pub struct VariantOf {
     /// The variant's key, in `generation`.
     pub key: Key,
-    /// The generation of variants that was seen; `None` when there was none.
-    pub expected: Option<String>,
-    /// The one that was seen, or a random word.
+    /// The generation that was seen, or a random word.
     pub generation: String,
     /// The request fields by which variants differ: one line.
     pub fields: String,
@@ -76,11 +77,15 @@ impl Operation for Publish {
             .with_keys([self.fill.clone()])
             .arg(self.token.as_str())
             .int(self.ttl_ms.max(1))
-            .shared(self.stored.clone());
+            .shared(self.stored.clone())
+            .arg(
+                self.expected
+                    .as_ref()
+                    .map_or_else(String::new, |(counter, generation)| format!("{counter:08x}{generation}")),
+            );
         let Some(variant) = &self.variant else { return command };
         command
             .with_keys([variant.key.clone()])
-            .arg(variant.expected.as_deref().unwrap_or(""))
             .arg(variant.generation.as_str())
             .arg(variant.fields.as_str())
             .int(variant.most)
@@ -110,16 +115,17 @@ impl Operation for Publish {
 impl Publish {
     fn store(&self, db: &mut Db) -> Result<Published, StoreError> {
         let ends = db.now_ms().saturating_add(self.ttl_ms.max(1));
+        let held = db.blob(&self.url).and_then(Head::split).filter(|(head, _)| head.kind == Kind::Spec);
+        let held = held.and_then(|(head, rest)| Some((head.counter, Spec::parse(&rest)?)));
+        let seen = held.as_ref().map(|(counter, spec)| (*counter, spec.generation.clone()));
+        if seen != self.expected && (self.variant.is_some() || self.expected.is_some()) {
+            return Ok(Published::Changed);
+        }
         let Some(variant) = &self.variant else {
             let value = Head { kind: Kind::Entry, counter: 0 }.join(&self.stored);
             db.put_blob(&self.url, value, ends)?;
             return Ok(Published::Stored);
         };
-        let held = db.blob(&self.url).and_then(Head::split).filter(|(head, _)| head.kind == Kind::Spec);
-        let held = held.and_then(|(head, rest)| Some((head.counter, Spec::parse(&rest)?)));
-        if held.as_ref().map(|(_, spec)| &spec.generation) != variant.expected.as_ref() {
-            return Ok(Published::Changed);
-        }
         let new = Spec { generation: variant.generation.clone(), count: 0, fields: Vec::new() };
         let (counter, mut spec) = held.unwrap_or((0, new));
         spec.count += u64::from(db.blob(&variant.key).is_none());

@@ -5,9 +5,9 @@
 -- ARGV     1 token
 --          2 ttl         milliseconds
 --          3 stored      the response, as the cache writes it
+--          4 expected    COUNTER and GENERATION of the variants that were seen; '': none, or the right is one to the whole URL
 --          and for a variant
---          4 expected    the generation of variants that was seen; '': none
---          5 generation  that of KEYS[3]; another one than expected only where none was
+--          5 generation  that of KEYS[3]: the one expected, or a new one where there is none
 --          6 fields      the request fields by which variants differ
 --          7 most        how many variants of a generation are stored; with more, the URL begins anew
 --          8 sets        how many sets of fields are kept
@@ -24,16 +24,19 @@ local ends = redis.pcall('ZSCORE', fill, token)
 if type(ends) ~= 'string' or tonumber(ends) <= now then return { url, 'lost' } end
 redis.call('ZREM', fill, token)
 
+local expected = ARGV[4]
+local held = redis.pcall('GET', url)
+held = type(held) == 'string' and held or ''
+local counter, current, count, rest = string.match(held, '^S(%x%x%x%x%x%x%x%x)(%S+) (%d+)\n(.*)$')
+local seen = current and counter .. current or ''
+if seen ~= expected and (variant or expected ~= '') then return { url, 'changed' } end
+
 if not variant then
   redis.call('SET', url, 'E00000000' .. stored, 'PX', ttl)
   return { url, 'stored' }
 end
 
-local expected, generation, fields, most, sets = ARGV[4], ARGV[5], ARGV[6], tonumber(ARGV[7]), tonumber(ARGV[8])
-local held = redis.pcall('GET', url)
-held = type(held) == 'string' and held or ''
-local counter, current, count, rest = string.match(held, '^S(%x%x%x%x%x%x%x%x)(%S+) (%d+)\n(.*)$')
-if (current or '') ~= expected then return { url, 'changed' } end
+local generation, fields, most, sets = ARGV[5], ARGV[6], tonumber(ARGV[7]), tonumber(ARGV[8])
 if not current then counter, count, rest = '00000000', 0, '' end
 count = tonumber(count)
 if redis.call('EXISTS', variant) == 0 then count = count + 1 end
