@@ -19,12 +19,14 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod body;
+pub mod cache;
 pub mod clock;
 pub mod fields;
 mod metric;
 pub mod rate_limit;
 pub mod session;
 pub mod store;
+mod syntax;
 #[cfg(feature = "test-util")]
 pub mod test_util;
 pub mod view;

@@ -28,6 +28,11 @@ pub trait RequestView {
     /// The path of the URI, as sent and without the query. Routers that nest may have taken a prefix away.
     fn path(&self) -> &str;
 
+    /// The query of the URI, as sent and without the question mark. None by default.
+    fn query(&self) -> Option<&str> {
+        None
+    }
+
     /// What layers outside left with the request. None by default.
     fn extensions(&self) -> Option<&Extensions> {
         None
@@ -70,6 +75,10 @@ impl<R: RequestView + ?Sized> RequestView for &R {
         (**self).path()
     }
 
+    fn query(&self) -> Option<&str> {
+        (**self).query()
+    }
+
     fn extensions(&self) -> Option<&Extensions> {
         (**self).extensions()
     }
@@ -96,6 +105,10 @@ impl<B> RequestView for http::Request<B> {
         self.uri().path()
     }
 
+    fn query(&self) -> Option<&str> {
+        self.uri().query()
+    }
+
     fn extensions(&self) -> Option<&Extensions> {
         Some(self.extensions())
     }
@@ -116,6 +129,10 @@ impl RequestView for http::request::Parts {
 
     fn path(&self) -> &str {
         self.uri.path()
+    }
+
+    fn query(&self) -> Option<&str> {
+        self.uri.query()
     }
 
     fn extensions(&self) -> Option<&Extensions> {

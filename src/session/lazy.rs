@@ -302,6 +302,12 @@ impl SessionSet {
         &self.innermost
     }
 
+    /// Whether anybody asked for one of these sessions.
+    #[must_use]
+    pub fn is_touched(&self) -> bool {
+        !self.innermost.is_untouched() || self.outer.as_ref().is_some_and(|outer| outer.is_touched())
+    }
+
     /// The session of the innermost layer with this namespace.
     #[must_use]
     pub fn named(&self, namespace: &str) -> Option<&LazySession> {

@@ -6,7 +6,7 @@ use super::unique;
 use crate::store::Store;
 use crate::store::key::Key;
 use crate::store::op::cache::{
-    Admission, Admit, ExpireUrl, Fetch, Head, Kind, Prolong, Publish, Published, Purge, PurgeLog, PurgeUrl,
+    Admission, Admit, ExpireUrl, Fetch, Forget, Head, Kind, Prolong, Publish, Published, Purge, PurgeLog,
     PutBlob, Severity, Spec, TagVersion, VariantOf, Wake, What,
 };
 use crate::store::op::{Lease, LeaseOutcome, LeaseVerb};
@@ -140,8 +140,7 @@ async fn only_who_fills_may_store(store: &Store) {
     assert_eq!(case.publish("a", "y", None).await, Published::Lost, "the right ended");
 
     assert!(case.fill("b").await);
-    let purge = PurgeUrl { url: case.url.clone(), fill: case.url.cached_fill(None) };
-    store.run(purge).await.expect("serves");
+    store.run(Forget::url(case.url.clone())).await.expect("serves");
     assert_eq!(case.publish("b", "y", None).await, Published::Lost, "it was purged meanwhile");
     assert_eq!(case.get(&case.url).await, None);
 }

@@ -16,6 +16,6 @@ pub use admit::{Admission, Admit};
 pub use fetch::{Fetch, Prolong, PutBlob, Wake};
 pub use log::{Ban as PurgedPath, PurgeLog, Severity};
 pub use publish::{Publish, Published, VariantOf};
-pub use purge::{ExpireUrl, Purge, PurgeUrl, What};
+pub use purge::{ExpireUrl, Forget, Purge, What};
 pub use record::{Head, Kind, Spec};
 pub use version::TagVersion;

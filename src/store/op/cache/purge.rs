@@ -121,27 +121,41 @@ impl Operation for Purge {
     }
 }
 
-/// Removes what is stored for a URL, in all variants, and whoever fills it just now stores nothing: one `DEL`.
+/// Removes values of the cache, and rights to fill: one `DEL`. Of a URL both: all variants are gone, and whoever fills it just now
+/// stores nothing.
 #[derive(Clone, Debug)]
-pub struct PurgeUrl {
-    /// The URL's key.
-    pub url: Key,
-    /// Where the right to fill it lies.
-    pub fill: Key,
+pub struct Forget {
+    first: Key,
+    more: Vec<Key>,
 }
 
-impl Sealed for PurgeUrl {}
+impl Forget {
+    /// `None` when there are no keys. They must lie in one Cluster slot.
+    #[must_use]
+    pub fn new(keys: impl IntoIterator<Item = Key>) -> Option<Self> {
+        let mut keys = keys.into_iter();
+        Some(Self { first: keys.next()?, more: keys.collect() })
+    }
 
-impl Operation for PurgeUrl {
+    /// All that is stored for a URL.
+    #[must_use]
+    pub fn url(url: Key) -> Self {
+        Self { more: vec![url.cached_fill(None)], first: url }
+    }
+}
+
+impl Sealed for Forget {}
+
+impl Operation for Forget {
     type Output = ();
 
     fn command(&self, _: &KeyPrefix) -> Command {
-        Command::write("DEL", self.url.clone()).with_keys([self.fill.clone()])
+        Command::write("DEL", self.first.clone()).with_keys(self.more.iter().cloned())
     }
 
     fn apply(&self, _: &KeyPrefix, db: &mut Db) -> Result<Reply<'static>, StoreError> {
-        let there = db.remove_blob(&self.url);
-        Ok(Reply::Int(i64::from(there) + i64::from(db.remove(&self.fill))))
+        let keys = std::iter::once(&self.first).chain(&self.more);
+        Ok(Reply::Int(keys.map(|key| i64::from(db.remove_blob(key) | db.remove(key))).sum()))
     }
 
     fn output(&self, _: &KeyPrefix, reply: Reply<'_>) -> Result<(), StoreError> {

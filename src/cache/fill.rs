@@ -1,0 +1,167 @@
+//! The right to fill, and what is done with it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::engine::{Engine, HttpCache, random_word};
+use super::flight::{Flight, Landing};
+use super::lookup::{Found, LookUp, Place, Request, WithBody};
+use crate::store::StoreError;
+use crate::store::op::cache::Wake;
+use crate::store::op::{Lease, LeaseAnswer, LeaseOutcome, LeaseVerb};
+
+/// The shortest and the longest pause between two looks at what another process fills.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(100));
+
+/// The right to fill, held by this process and this request. Dropped, it is given back.
+#[derive(Debug)]
+pub(super) struct Fill {
+    pub(super) engine: Arc<Engine>,
+    pub(super) place: Place,
+    pub(super) token: Arc<str>,
+    pub(super) began: Instant,
+    flight: Option<Flight>,
+    kept: bool,
+}
+
+/// What became of the wish to fill.
+#[derive(Debug)]
+pub(super) enum Claim {
+    Granted(Box<Fill>),
+    /// Another process filled it meanwhile, or what it stored is worth a look.
+    LookAgain,
+    /// The store failed, or somebody else takes too long: the handler is called, and nothing is stored.
+    Alone,
+}
+
+impl HttpCache {
+    /// Asks for the right to fill, or waits until somebody else has used theirs.
+    pub(super) async fn claim(&self, request: Request<'_>, place: Place, flight: Flight) -> Claim {
+        let Ok(token) = random_word() else { return Claim::Alone };
+        let (engine, until) = (&self.engine, Instant::now() + self.engine.config.wait);
+        let mut fill = Box::new(Fill {
+            engine: Arc::clone(engine),
+            place,
+            token: token.into(),
+            began: Instant::now(),
+            flight: Some(flight),
+            kept: false,
+        });
+        let mut pause = PAUSES.0;
+        loop {
+            match fill.lease(LeaseVerb::Take).await {
+                Ok(answer) if answer.outcome == LeaseOutcome::Done => {
+                    (fill.kept, fill.began) = (true, Instant::now());
+                    return Claim::Granted(fill);
+                }
+                Ok(answer) => {
+                    let left = until.saturating_duration_since(Instant::now());
+                    if left.is_zero() {
+                        return Claim::Alone;
+                    }
+                    let ends = Duration::from_micros(answer.next_us).max(PAUSES.0);
+                    tokio::time::sleep(pause.min(ends).min(left)).await;
+                    pause = (pause * 2).min(PAUSES.1);
+                    match self.look_up(request, &fill.place.url, WithBody::No).await {
+                        Ok(LookUp::Found(found)) if self.is_fresh(&found) => {
+                            fill.land(Landing::Stored);
+                            return Claim::LookAgain;
+                        }
+                        Ok(_) => {}
+                        Err(_) => return Claim::Alone,
+                    }
+                }
+                Err(_) => return Claim::Alone,
+            }
+        }
+    }
+}
+
+impl HttpCache {
+    /// The wish to fill a place in the background; it is granted by [`ensure_leased`](Fill::ensure_leased).
+    pub(super) fn refill(&self, place: Place, flight: Flight) -> Option<Box<Fill>> {
+        Some(Box::new(Fill {
+            engine: Arc::clone(&self.engine),
+            place,
+            token: random_word().ok()?.into(),
+            began: Instant::now(),
+            flight: Some(flight),
+            kept: false,
+        }))
+    }
+
+    fn is_fresh(&self, found: &Found) -> bool {
+        !found.softly && found.entry.stored.ttl_at(self.now_ms()) > 0
+    }
+}
+
+impl Fill {
+    /// Takes the right if it is not held yet. `false`: somebody else has it.
+    pub(super) async fn ensure_leased(&mut self) -> bool {
+        if !self.kept {
+            self.kept =
+                self.lease(LeaseVerb::Take).await.is_ok_and(|answer| answer.outcome == LeaseOutcome::Done);
+            self.began = Instant::now();
+        }
+        self.kept
+    }
+
+    async fn lease(&self, verb: LeaseVerb) -> Result<LeaseAnswer, StoreError> {
+        self.engine.run(self.lease_op(verb)).await
+    }
+
+    fn lease_op(&self, verb: LeaseVerb) -> Lease {
+        let ttl_us = u64::try_from(self.engine.config.lease.as_micros()).unwrap_or(u64::MAX);
+        Lease { verb, key: self.place.fill.clone(), token: Arc::clone(&self.token), most: 1, ttl_us }
+    }
+
+    /// How often it must be renewed.
+    pub(super) fn renew_every(&self) -> Duration {
+        self.engine.config.lease / 3
+    }
+
+    /// Says that this process is still at it. Whether it still holds the right shows when it is used.
+    pub(super) fn renew(&self) -> impl Future<Output = ()> + Send + 'static {
+        let (engine, lease) = (Arc::clone(&self.engine), self.lease_op(LeaseVerb::Renew));
+        async move {
+            drop(engine.run(lease).await);
+        }
+    }
+
+    pub(super) fn wake(&self) -> Wake {
+        Wake { channel: self.engine.log.clone(), message: self.place.url.hash.as_bytes().to_vec().into() }
+    }
+
+    /// Tells those who wait in this process how it ended.
+    pub(super) fn land(&mut self, landing: Landing) {
+        if let Some(flight) = self.flight.take() {
+            flight.land(landing);
+        }
+    }
+
+    /// The right was used up.
+    pub(super) fn used(&mut self) {
+        self.kept = false;
+    }
+
+    /// The handler's answer is not for others: those who wait go to the handler, too, and who comes next does not wait.
+    pub(super) fn not_for_others(mut self) {
+        self.engine.remember_uncacheable(&self.place.fill);
+        self.land(Landing::NotForOthers);
+    }
+}
+
+/// In the background: a request that is dropped cannot wait. Without a runtime the right ends by itself.
+impl Drop for Fill {
+    fn drop(&mut self) {
+        if !self.kept {
+            return;
+        }
+        let (engine, release) = (Arc::clone(&self.engine), self.lease_op(LeaseVerb::Release));
+        if let Some(outputs) = engine.store.run_in_process(&release) {
+            drop(outputs);
+        } else if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move { drop(engine.run(release).await) });
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Making a response visible: first asked whether nothing was purged meanwhile, then stored by who still holds the right.
+
+use std::sync::Arc;
+
+use http::StatusCode;
+
+use super::engine::{Engine, random_word};
+use super::entry::{BodyRef, Entry};
+use super::fill::Fill;
+use super::rules::{Stored, ToStore, VaryNames};
+use crate::clock::millis;
+use crate::store::StoreError;
+use crate::store::op::cache::{Admit, Publish, Published, VariantOf};
+
+/// What is to be stored beside the body.
+#[derive(Clone, Debug)]
+pub(super) struct Head {
+    pub(super) status: StatusCode,
+    pub(super) to_store: ToStore,
+    pub(super) tags: Vec<Arc<str>>,
+    /// Which variant it is, as a word; empty where the response does not vary.
+    pub(super) variant: String,
+}
+
+impl Head {
+    /// For how long it is stored, in milliseconds.
+    pub(super) fn ttl_ms(&self, engine: &Engine) -> u64 {
+        ttl_ms(&self.to_store.stored, engine)
+    }
+}
+
+fn ttl_ms(stored: &Stored, engine: &Engine) -> u64 {
+    let (keep, most) = (millis(engine.config.keep_stale), millis(engine.config.retention));
+    stored.keep_ms(engine.store.now_ms(), keep).clamp(1, most)
+}
+
+/// The question whether a response with these tags may be stored. `None` without random bytes.
+pub(super) fn admit(fill: &Fill, tags: &[Arc<str>]) -> Option<Admit> {
+    let engine = &fill.engine;
+    Some(Admit {
+        namespace: engine.config.namespace.clone(),
+        log: engine.log.clone(),
+        tags: tags.iter().map(|tag| engine.tag(tag)).collect(),
+        seen: fill.place.seen.clone(),
+        fresh: random_word().ok()?,
+        ttl_ms: millis(engine.config.retention).saturating_add(super::record::LINGER_MS),
+    })
+}
+
+/// Stores a head, whose body lies there already, and wakes up who waits in other processes. The right to fill is used up.
+pub(super) async fn publish(
+    fill: &mut Fill,
+    head: &Head,
+    epoch: &str,
+    body: BodyRef,
+) -> Result<Published, StoreError> {
+    let (engine, place) = (Arc::clone(&fill.engine), &fill.place);
+    let entry = Entry {
+        url: Arc::clone(&place.url.hash),
+        target: Arc::clone(&place.url.target),
+        status: head.status,
+        headers: head.to_store.headers.clone(),
+        stored: head.to_store.stored,
+        vary: head.to_store.vary.clone(),
+        tags: head.tags.clone(),
+        epoch: epoch.into(),
+        number: place.seen.as_ref().map_or(0, |(_, number)| *number),
+        took_ms: millis(fill.began.elapsed()),
+        body,
+    };
+    let Ok(fresh) = random_word() else { return Ok(Published::Lost) };
+    let publish = Publish {
+        url: place.key.clone(),
+        fill: place.fill.clone(),
+        token: fill.token.to_string(),
+        ttl_ms: head.ttl_ms(&engine),
+        stored: entry.to_bytes().into(),
+        expected: place.variants.as_ref().map(|variants| (variants.counter, variants.generation.clone())),
+        variant: (!entry.vary.is_empty()).then(|| {
+            let seen = place.variants.as_ref().map(|variants| variants.generation.clone());
+            let generation = seen.unwrap_or(fresh);
+            VariantOf {
+                key: place.key.cached_variant(&generation, &head.variant),
+                generation,
+                fields: line(&entry.vary),
+                most: engine.config.max_variants,
+            }
+        }),
+    };
+    let (published, woken) = engine.run((publish, fill.wake())).await;
+    drop(woken); // who is not woken looks by itself
+    fill.used();
+    published
+}
+
+/// A set of fields as one line.
+fn line(names: &VaryNames) -> String {
+    names.iter().collect::<Vec<_>>().join(",")
+}

@@ -1,0 +1,144 @@
+//! What the rules need of a request, read once.
+
+use super::control::{RequestDirectives, RequestFlag};
+use super::forward::{Bypass, Forward, Miss};
+use super::settings::{QueryMethod, Rules};
+use crate::view::RequestView;
+
+/// What a method means to a cache (RFC 9110 §9).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum MethodKind {
+    /// `GET`.
+    Get,
+    /// `HEAD`: answered by what is stored for `GET`, never stored.
+    Head,
+    /// `QUERY`: safe, with content that belongs to the key.
+    Query,
+    /// Another safe method: `OPTIONS`, `TRACE`, `PROPFIND`, `REPORT`, `SEARCH`. Neither stored nor invalidating.
+    Safe,
+    /// Any other, known or not: invalidates (RFC 9111 §4.4).
+    Unsafe,
+}
+
+impl MethodKind {
+    /// The kind of a method, whose name is case-sensitive.
+    #[must_use]
+    pub fn of(method: &str) -> Self {
+        match method {
+            "GET" => Self::Get,
+            "HEAD" => Self::Head,
+            "QUERY" => Self::Query,
+            "OPTIONS" | "TRACE" | "PROPFIND" | "REPORT" | "SEARCH" => Self::Safe,
+            _ => Self::Unsafe,
+        }
+    }
+}
+
+/// A request's method, directives and what else decides whether a cache has a part in it. Holds nothing of the client's but that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestHead {
+    method: MethodKind,
+    directives: RequestDirectives,
+    bypass: Option<Bypass>,
+    has_authorization: bool,
+}
+
+/// Fields by which frameworks let a request mean another method or URL than it has.
+const METHOD_OVERRIDES: [&str; 3] = ["x-http-method-override", "x-http-method", "x-method-override"];
+const URL_OVERRIDES: [&str; 2] = ["x-original-url", "x-rewrite-url"];
+
+impl RequestHead {
+    /// Reads a request's head.
+    #[must_use]
+    pub fn read(request: &dyn RequestView) -> Self {
+        let method = MethodKind::of(request.method());
+        Self {
+            method,
+            directives: RequestDirectives::of(request),
+            bypass: bypass(method, request),
+            has_authorization: has(request, "authorization"),
+        }
+    }
+
+    /// What its method means.
+    #[must_use]
+    pub const fn method(&self) -> MethodKind {
+        self.method
+    }
+
+    /// Its directives.
+    #[must_use]
+    pub const fn directives(&self) -> &RequestDirectives {
+        &self.directives
+    }
+
+    /// Whether it has `Authorization`.
+    #[must_use]
+    pub const fn has_authorization(&self) -> bool {
+        self.has_authorization
+    }
+
+    /// The same request as a `GET`: what a `HEAD` tells about the stored response is as good as that.
+    pub(super) const fn as_get(&self) -> Self {
+        Self { method: MethodKind::Get, ..*self }
+    }
+
+    /// Whether a look-up makes sense.
+    ///
+    /// # Errors
+    ///
+    /// Why the request goes to the handler, whatever is stored. Its response is not stored either.
+    pub fn admit(&self, rules: &Rules) -> Result<(), Forward> {
+        let is_looked_up = match self.method {
+            MethodKind::Get | MethodKind::Head => true,
+            MethodKind::Query => rules.query_method == QueryMethod::Cache,
+            MethodKind::Safe | MethodKind::Unsafe => false,
+        };
+        match self.bypass {
+            _ if !is_looked_up => Err(Forward::Method),
+            Some(reason) => Err(Forward::Bypass(reason)),
+            None => Ok(()),
+        }
+    }
+
+    /// What becomes of the request when nothing is stored for it. `forward` says what the look-up found.
+    #[must_use]
+    pub const fn on_miss(&self, forward: Forward) -> Miss {
+        if self.directives.has(RequestFlag::OnlyIfCached) {
+            Miss::Unavailable
+        } else {
+            Miss::Forward(forward)
+        }
+    }
+}
+
+fn bypass(method: MethodKind, request: &dyn RequestView) -> Option<Bypass> {
+    let has_any = |names: &[&str]| names.iter().any(|name| has(request, name));
+    if has(request, "upgrade") {
+        Some(Bypass::Upgrade)
+    } else if method != MethodKind::Query && has_content(request) {
+        Some(Bypass::Content)
+    } else if has_any(&METHOD_OVERRIDES) {
+        Some(Bypass::MethodOverride)
+    } else if has_any(&URL_OVERRIDES) {
+        Some(Bypass::UrlOverride)
+    } else if has_any(&["if-match", "if-unmodified-since"]) {
+        Some(Bypass::Condition)
+    } else {
+        None
+    }
+}
+
+/// RFC 9112 §6: a request's content is announced by one of these fields.
+fn has_content(request: &dyn RequestView) -> bool {
+    let mut is_announced = has(request, "transfer-encoding");
+    request.each_header("content-length", &mut |length| is_announced |= length != b"0");
+    is_announced
+}
+
+fn has(request: &dyn RequestView, name: &str) -> bool {
+    let mut is_there = false;
+    request.each_header(name, &mut |_| is_there = true);
+    is_there
+}
