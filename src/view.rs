@@ -20,6 +20,11 @@ use http::{Extensions, HeaderMap, Uri};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PeerAddr(pub SocketAddr);
 
+/// The URI as the client sent it, as an extension of the request, where a router took a prefix of the path away: frameworks' adapters
+/// put it there. The response cache tells URLs apart by it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct FullUri(pub Uri);
+
 /// A request's head. The adapters implement it; it may gain provided methods with any minor version.
 pub trait RequestView {
     /// The method, upper case as sent.
@@ -36,6 +41,12 @@ pub trait RequestView {
     /// What layers outside left with the request. None by default.
     fn extensions(&self) -> Option<&Extensions> {
         None
+    }
+
+    /// The path as the client sent it: of the extension [`FullUri`], or else [`path`](Self::path).
+    fn full_path(&self) -> &str {
+        let full = self.extensions().and_then(|extensions| extensions.get::<FullUri>());
+        full.map_or_else(|| self.path(), |full| full.0.path())
     }
 
     /// The address at the other end of the connection: by default the extension [`PeerAddr`].

@@ -1,10 +1,11 @@
-//! A small site on tower-keep and axum: sign in, a counter, your devices, limited routes.
+//! A small site on tower-keep and axum: sign in, a counter, your devices, limited and cached routes.
 //!
 //! `cargo run --example demo` uses the embedded store; `REDIS_URL=redis://127.0.0.1 cargo run --example demo` uses Redis.
 //! Settings: `ADDR`, `REDIS_URL`, `KEY_PREFIX`, `STORE_DEADLINE_MS`, `COOKIES` (`dev` or `secure`), `TRUSTED_PROXIES` (networks that may
 //! send `X-Forwarded-For`), `RUST_LOG`.
 
 mod api;
+mod cached;
 mod limits;
 mod pages;
 mod problem;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::routing::{delete, get, post, put};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use tower_keep_axum::cache::HttpCache;
 use tower_keep_axum::session::{SessionLayer, Sessions};
 use tower_keep_axum::store::Store;
 
@@ -27,6 +29,7 @@ use settings::{Settings, named};
 #[derive(Debug)]
 pub struct App {
     store: Store,
+    cache: HttpCache,
     metrics: PrometheusHandle,
 }
 
@@ -44,7 +47,9 @@ async fn main() -> ExitCode {
 async fn serve() -> Result<(), Box<dyn Error>> {
     let settings = Settings::from_env()?;
     tracing_subscriber::fmt().with_env_filter(settings.log.as_str()).with_writer(std::io::stderr).init();
-    let app = App { store: settings.store()?, metrics: PrometheusBuilder::new().install_recorder()? };
+    let store = settings.store()?;
+    let cache = cached::cache(&store)?;
+    let app = App { store, cache, metrics: PrometheusBuilder::new().install_recorder()? };
     let sessions = settings.sessions(&app.store)?;
     let limited = limits::routes(&app.store, &settings.proxies)?;
     let listener = named("ADDR", tokio::net::TcpListener::bind(&settings.addr).await)?;
@@ -58,11 +63,12 @@ async fn serve() -> Result<(), Box<dyn Error>> {
 
 fn router(app: App, limited: Router<Arc<App>>, sessions: Sessions) -> Router {
     limited
+        .merge(cached::routes(&app.cache))
         .route("/", get(pages::index))
         .route("/plain", get(|| async { "ok" }))
-        .route("/stream", get(pages::stream))
         .route("/healthz", get(pages::health))
         .route("/metrics", get(pages::metrics))
+        .route("/purge", post(cached::purge))
         .route("/login", post(api::login))
         .route("/logout", post(api::logout))
         .route("/api/me", get(api::me))

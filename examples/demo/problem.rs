@@ -3,6 +3,7 @@
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use tower_keep_axum::body::problem_json;
+use tower_keep_axum::cache::CacheError;
 use tower_keep_axum::session::SessionError;
 use tower_keep_axum::{SessionProblem, SessionRejection};
 
@@ -18,6 +19,16 @@ impl From<StatusCode> for Problem {
 impl From<SessionError> for Problem {
     fn from(error: SessionError) -> Self {
         Self(SessionProblem(error).into_response())
+    }
+}
+
+/// What was to be purged may still be there: whoever asked should ask again.
+impl From<CacheError> for Problem {
+    fn from(error: CacheError) -> Self {
+        match error {
+            CacheError::TooMany { .. } => StatusCode::BAD_REQUEST.into(),
+            _ => StatusCode::SERVICE_UNAVAILABLE.into(),
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use super::purge::group_tag;
 use super::rules::{EffectiveUri, MethodKind, invalidated, invalidated_groups, invalidates};
 use crate::store::key::Key;
 use crate::store::op::cache::{Severity, What};
+use crate::view::RequestView;
 
 impl HttpCache {
     /// Removes what the response to an unsafe request makes invalid: its URL, `Location` and `Content-Location` of the same origin, and
@@ -21,7 +22,7 @@ impl HttpCache {
         }
         let host = host(request);
         let scheme = request.uri.scheme_str().unwrap_or("http");
-        let (path, query) = (request.uri.path(), request.uri.query());
+        let (path, query) = (request.full_path(), request.uri.query());
         let uri = EffectiveUri { scheme, authority: &host, path, query };
         let others = invalidated(&uri, headers);
         let others = others.iter().filter_map(|url| self.key_of_other(request, url));

@@ -36,14 +36,14 @@ impl UrlKey {
             hash.update(value);
         };
         part(host.as_bytes());
-        part(request.path().as_bytes());
+        part(request.full_path().as_bytes());
         // No query and an empty one are different URLs.
         part(query.as_deref().map_or(b"", |_| b"?"));
         part(query.as_deref().unwrap_or("").as_bytes());
         part(content.as_ref().map_or(&[], |content| &content[..]));
         parts.each(request, &mut part);
         let hash = URL_SAFE_NO_PAD.encode(hash.finalize()).into();
-        Self { hash, target: target(&host, request.path(), query.as_deref()).into() }
+        Self { hash, target: target(&host, request.full_path(), query.as_deref()).into() }
     }
 }
 

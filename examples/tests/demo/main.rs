@@ -10,6 +10,7 @@
     reason = "tests fail by panicking"
 )]
 
+mod cached;
 mod client;
 mod contract;
 mod limits;

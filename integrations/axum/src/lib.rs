@@ -28,8 +28,10 @@
 //! | [`OptionalSession`] | anonymous and read-only | 500 |
 //! | `Option<Session>` | as the layer's policy says | `None` |
 //!
-//! For rate limits there are [`RateLimitStatus`], [`by_client`] and [`by_route`].
+//! For rate limits there are [`RateLimitStatus`], [`by_client`] and [`by_route`]; for the response cache, [`cache`] with parts of
+//! responses.
 
+pub mod cache;
 mod problem;
 mod rate_limit_extract;
 mod session_extract;
@@ -38,7 +40,7 @@ pub use problem::{RateLimitRejection, SessionProblem, SessionRejection};
 pub use rate_limit_extract::{RateLimitStatus, by_client, by_route};
 pub use session_extract::{Named, OptionalSession, RequiredSession, Session, SessionName, Typed};
 pub use tower_keep;
-pub use tower_keep::{body, cache, clock, fields, rate_limit, session, store, view};
+pub use tower_keep::{body, clock, fields, rate_limit, session, store, view};
 
 /// The README and the guides whose code needs axum are compiled as doc tests.
 #[cfg(doctest)]

@@ -9,6 +9,7 @@
 )]
 
 mod accounts;
+mod cache;
 mod cookies;
 mod corrupt;
 mod extractors;
