@@ -7,6 +7,7 @@ use crate::servers::Kind;
 pub enum Suite {
     Sessions,
     Limits,
+    Cache,
 }
 
 impl Suite {
@@ -14,6 +15,7 @@ impl Suite {
         match name {
             "sessions" => Some(Self::Sessions),
             "limits" => Some(Self::Limits),
+            "cache" => Some(Self::Cache),
             _ => None,
         }
     }
@@ -49,11 +51,17 @@ const fn refused(name: &'static str, server: Kind) -> Case {
     Case { status: "429", ..admitted(name, BARE_LIMITS, server, "/refused") }
 }
 
+const fn cached(name: &'static str, limit: &'static str, server: Kind, path: &'static str) -> Case {
+    Case { suite: Suite::Cache, ..get(name, limit, server, path) }
+}
+
 const BARE: &str = "bare handler";
 const GET: &str = "limit: GET";
 const GET_JSON: &str = "limit: GET, the demo's answer";
 const GET_SET: &str = "limit: GET, then SET";
 const BARE_LIMITS: &str = "bare handler, no cookie";
+const PAGE_1K: &str = "limit: GET 1 KiB";
+const PAGE_64K: &str = "limit: GET 64 KiB";
 const SCRIPT: &str = "limit: the same script";
 
 pub const CASES: &[Case] = &[
@@ -82,6 +90,18 @@ pub const CASES: &[Case] = &[
     admitted("tower-keep engine by hand", SCRIPT, Kind::Limiter, "/by-hand"),
     admitted("tower-keep layer, two limits", SCRIPT, Kind::Limiter, "/two"),
     admitted("tower-rate-limit-redis", SCRIPT, Kind::TowerRateLimitRedis, "/admitted"),
+    cached(PAGE_1K, PAGE_1K, Kind::Limit, "/page-1k"),
+    cached("tower-keep hit, 1 KiB", PAGE_1K, Kind::Cache, "/redis-1k"),
+    cached("tower-http-cache hit, 1 KiB", PAGE_1K, Kind::TowerHttpCache, "/redis-1k"),
+    cached("tower-keep embedded, 1 KiB", PAGE_1K, Kind::Cache, "/memory-1k"),
+    cached("tower-http-cache in memory, 1 KiB", PAGE_1K, Kind::TowerHttpCache, "/memory-1k"),
+    cached("axum-response-cache, 1 KiB", PAGE_1K, Kind::AxumResponseCache, "/memory-1k"),
+    cached(PAGE_64K, PAGE_64K, Kind::Limit, "/page-64k"),
+    cached("tower-keep hit, 64 KiB", PAGE_64K, Kind::Cache, "/redis-64k"),
+    cached("tower-http-cache hit, 64 KiB", PAGE_64K, Kind::TowerHttpCache, "/redis-64k"),
+    cached("tower-keep embedded, 64 KiB", PAGE_64K, Kind::Cache, "/memory-64k"),
+    cached("tower-http-cache in memory, 64 KiB", PAGE_64K, Kind::TowerHttpCache, "/memory-64k"),
+    cached("axum-response-cache, 64 KiB", PAGE_64K, Kind::AxumResponseCache, "/memory-64k"),
 ];
 
 /// Further ratios, of the first to the second.
@@ -97,4 +117,10 @@ pub const PAIRS: &[(&str, &str)] = &[
     ("tower-keep layer, embedded", "tower_governor (in memory)"),
     ("tower-keep layer refuses", "tower_governor refuses"),
     ("tower-keep layer refuses", "tower-rate-limit-redis refuses"),
+    ("tower-keep hit, 1 KiB", "tower-http-cache hit, 1 KiB"),
+    ("tower-keep hit, 64 KiB", "tower-http-cache hit, 64 KiB"),
+    ("tower-keep embedded, 1 KiB", "tower-http-cache in memory, 1 KiB"),
+    ("tower-keep embedded, 1 KiB", "axum-response-cache, 1 KiB"),
+    ("tower-keep embedded, 64 KiB", "tower-http-cache in memory, 64 KiB"),
+    ("tower-keep embedded, 64 KiB", "axum-response-cache, 64 KiB"),
 ];

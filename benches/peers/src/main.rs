@@ -1,4 +1,4 @@
-//! Sessions and rate limits over real sockets: tower-keep, the limit of Redis access on this machine, and peers, in one run.
+//! Sessions, rate limits and the response cache over real sockets: tower-keep, the limit of Redis access on this machine, and peers, in one run.
 //!
 //! `scripts/bench-peers` builds what is needed and starts this. The servers and one `redis-server` run during the whole run;
 //! the rounds visit the cases in rotated order, one at a time. Absolute figures move from machine to machine and from minute
@@ -16,9 +16,9 @@ use std::time::Duration;
 use cases::{CASES, Case, Suite};
 use keep_testing::RedisServer;
 use report::{Round, Rounds};
-use servers::{Error, HASH, Kind, STRING, Server};
+use servers::{Error, HASH, Kind, PAGES, STRING, Server};
 
-const USAGE: &str = "usage: peers [--rounds N] [--seconds N] [--connections N] [--demo PATH] [sessions|limits|part of a case's name]...";
+const USAGE: &str = "usage: peers [--rounds N] [--seconds N] [--connections N] [--demo PATH] [sessions|limits|cache|part of a case's name]...";
 
 struct Options {
     rounds: usize,
@@ -83,6 +83,9 @@ fn bench(options: &Options) -> Result<(), Error> {
     let start = |kind| Ok((kind, Server::start(kind, &redis.url(), &options.demo)?));
     let servers =
         Kind::ALL.into_iter().filter(needed).map(start).collect::<Result<HashMap<_, _>, Error>>()?;
+    for (name, bytes) in PAGES {
+        let () = redis.cmd("SET", &[&format!("limit:{name}"), &"x".repeat(bytes)]);
+    }
     let cookies = if sessions { prepare(&redis, &servers)? } else { HashMap::new() };
     for case in cases.iter().filter(|case| case.status == "429") {
         // The one request that is admitted.
@@ -102,7 +105,7 @@ fn bench(options: &Options) -> Result<(), Error> {
             let server = &servers[&case.server];
             let cookie = match case.suite {
                 Suite::Sessions => format!("cookie: {}\r\n", cookies[&case.server]),
-                Suite::Limits => String::new(),
+                Suite::Limits | Suite::Cache => String::new(),
             };
             eprint!("\rround {} of {}: {:40}", round + 1, options.rounds, case.name);
             rounds.entry(case.name).or_default().push(measure(case, server, &cookie, &redis, options)?);

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -28,6 +29,8 @@ pub async fn router(redis: &str) -> Result<Router, Error> {
         .route("/get-json", get(read_json))
         .route("/hgetall", get(read_hash))
         .route("/get-set", post(write))
+        .route("/page-1k", get(|state| page(state, "limit:1k")))
+        .route("/page-64k", get(|state| page(state, "limit:64k")))
         .with_state(conn)
         .merge(limited))
 }
@@ -43,6 +46,11 @@ async fn limited(State((mut conn, script)): State<(MultiplexedConnection, Arc<st
 async fn read(State(mut conn): State<MultiplexedConnection>) -> Answer<String> {
     let value: Vec<u8> = conn.get(STRING).await?;
     Ok(value.len().to_string())
+}
+
+async fn page(State(mut conn): State<MultiplexedConnection>, key: &'static str) -> Answer<Bytes> {
+    let page: Vec<u8> = conn.get(key).await?;
+    Ok(page.into())
 }
 
 /// The answer of the demo's `GET /api/me`, built in the same way.

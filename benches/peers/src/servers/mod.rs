@@ -1,9 +1,12 @@
 //! The servers. Each runs in a process of its own: this program, started again with `serve NAME`.
 
+mod axum_response_cache;
+mod cache;
 mod limit;
 mod limiter;
 mod ours;
 mod tower_governor;
+mod tower_http_cache;
 mod tower_rate_limit_redis;
 mod tower_sessions;
 
@@ -19,6 +22,8 @@ pub const STRING: &str = "limit:string";
 pub const HASH: &str = "limit:hash";
 /// A limit a second that nobody reaches.
 const MANY: u64 = 1_000_000;
+/// The pages of the cache's cases, with their sizes in bytes.
+pub const PAGES: [(&str, usize); 2] = [("1k", 1 << 10), ("64k", 64 << 10)];
 /// The one entry of a session.
 const COUNT: &str = "count";
 
@@ -31,10 +36,13 @@ pub enum Kind {
     Limiter,
     TowerGovernor,
     TowerRateLimitRedis,
+    Cache,
+    TowerHttpCache,
+    AxumResponseCache,
 }
 
 impl Kind {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 10] = [
         Self::Limit,
         Self::Ours,
         Self::Demo,
@@ -42,6 +50,9 @@ impl Kind {
         Self::Limiter,
         Self::TowerGovernor,
         Self::TowerRateLimitRedis,
+        Self::Cache,
+        Self::TowerHttpCache,
+        Self::AxumResponseCache,
     ];
 
     const fn name(self) -> &'static str {
@@ -53,6 +64,9 @@ impl Kind {
             Self::Limiter => "limiter",
             Self::TowerGovernor => "tower-governor",
             Self::TowerRateLimitRedis => "tower-rate-limit-redis",
+            Self::Cache => "cache",
+            Self::TowerHttpCache => "tower-http-cache",
+            Self::AxumResponseCache => "axum-response-cache",
         }
     }
 }
@@ -112,6 +126,9 @@ pub fn serve(name: &str) -> Result<(), Error> {
             Some(Kind::Limiter) => limiter::router(&redis)?,
             Some(Kind::TowerGovernor) => tower_governor::router()?,
             Some(Kind::TowerRateLimitRedis) => tower_rate_limit_redis::router(&redis).await?,
+            Some(Kind::Cache) => cache::router(&redis)?,
+            Some(Kind::TowerHttpCache) => tower_http_cache::router(&redis).await?,
+            Some(Kind::AxumResponseCache) => axum_response_cache::router()?,
             _ => return Err(format!("no server `{name}`").into()),
         };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
