@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 
 use http::header::HOST;
-use http::{Extensions, HeaderMap, Uri};
+use http::{Extensions, HeaderMap, HeaderValue, Uri};
 
 /// The other end of a request's connection, as an extension of the request: the server or the framework's adapter puts it there, because
 /// a request alone does not tell.
@@ -167,12 +167,22 @@ fn each_line(headers: &HeaderMap, uri: &Uri, name: &str, visit: &mut dyn FnMut(&
     {
         return visit(authority.as_str().as_bytes());
     }
-    headers.get_all(name).iter().for_each(|value| visit(value.as_bytes()));
+    lines(headers, name).for_each(|value| visit(value.as_bytes()));
+}
+
+/// To look at a few names is cheaper than to work out the hash of one.
+fn lines<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator<Item = &'a HeaderValue> {
+    const FEW: usize = 24;
+    let few = headers.len() <= FEW;
+    let looked_at =
+        few.then(|| headers.iter().filter(move |(other, _)| other.as_str() == name).map(|(_, value)| value));
+    let hashed = (!few).then(|| headers.get_all(name).iter());
+    looked_at.into_iter().flatten().chain(hashed.into_iter().flatten())
 }
 
 /// The same for the first line alone, without a copy.
 fn first_line<'a>(headers: &'a HeaderMap, uri: &'a Uri, name: &str) -> Option<Cow<'a, [u8]>> {
-    let value = match headers.get(name) {
+    let value = match lines(headers, name).next() {
         Some(value) => value.as_bytes(),
         None if name == HOST => uri.authority()?.as_str().as_bytes(),
         None => return None,

@@ -112,7 +112,7 @@ impl Fill {
 
     fn lease_op(&self, verb: LeaseVerb) -> Lease {
         let ttl_us = u64::try_from(self.engine.config.lease.as_micros()).unwrap_or(u64::MAX);
-        Lease { verb, key: self.place.fill.clone(), token: Arc::clone(&self.token), most: 1, ttl_us }
+        Lease { verb, key: self.place.fill(), token: Arc::clone(&self.token), most: 1, ttl_us }
     }
 
     /// How often it must be renewed.
@@ -146,7 +146,7 @@ impl Fill {
 
     /// The handler's answer is not for others: those who wait go to the handler, too, and who comes next does not wait.
     pub(super) fn not_for_others(mut self) {
-        self.engine.remember_uncacheable(&self.place.fill);
+        self.engine.remember_uncacheable(&self.place.fill());
         self.land(Landing::NotForOthers);
     }
 }

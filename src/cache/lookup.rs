@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use smallvec::SmallVec;
 
 use super::engine::{Engine, HttpCache};
 use super::entry::{Entry, unseal};
@@ -50,26 +49,31 @@ pub(super) struct Found {
 pub(super) struct Place {
     pub(super) url: UrlKey,
     pub(super) key: Key,
-    /// Where it is written who fills it.
-    pub(super) fill: Key,
-    /// Epoch and number of the log of purges.
-    pub(super) seen: Option<(String, u64)>,
-    /// The variants of the URL, where the right to fill is one to a single variant.
-    pub(super) variants: Option<Arc<Variants>>,
+    /// The variants of the URL, and the word of the one that the request selects, where there are some: the right to fill is then one
+    /// to a single variant.
+    pub(super) variants: Option<(Arc<Variants>, String)>,
+    /// The log of purges.
+    log: Option<Bytes>,
 }
 
 impl Place {
-    fn new(url: &UrlKey, key: Key) -> Self {
-        let fill = key.cached_fill(None);
-        Self { url: url.clone(), key, fill, seen: None, variants: None }
+    /// Where it is written who fills it.
+    pub(super) fn fill(&self) -> Key {
+        self.key.cached_fill(self.variants.as_ref().map(|(_, word)| &**word))
+    }
+
+    /// Epoch and number of the log of purges.
+    pub(super) fn seen(&self, namespace: &str) -> Option<(String, u64)> {
+        let (epoch, number, _) = PurgeLog::split(namespace, self.log.as_ref()?)?;
+        Some((epoch.to_owned(), number))
     }
 }
 
 /// The values that were fetched so far, and the keys to be fetched next.
 #[derive(Default)]
 struct Have {
-    wanted: SmallVec<[Key; 8]>,
-    values: SmallVec<[(Key, Option<Bytes>); 8]>,
+    wanted: Vec<Key>,
+    values: Vec<(Key, Option<Bytes>)>,
 }
 
 impl Have {
@@ -84,9 +88,10 @@ impl Have {
     }
 
     async fn fetch(&mut self, engine: &Engine) -> Result<(), StoreError> {
-        let Some(fetch) = Fetch::new(self.wanted.iter().cloned()) else { return Ok(()) };
-        let values = engine.run(fetch).await?;
-        self.values.extend(self.wanted.drain(..).zip(values));
+        let Some(fetch) = Fetch::new(std::mem::take(&mut self.wanted)) else { return Ok(()) };
+        // In a box of its own: allocators have boxes of up to a KiB at hand.
+        let values = Box::pin(engine.run(&fetch)).await?;
+        self.values.extend(fetch.into_keys().zip(values));
         Ok(())
     }
 }
@@ -112,7 +117,8 @@ impl HttpCache {
         self.guess(request, &primary, body, &mut have);
         have.fetch(&self.engine).await?;
 
-        let mut place = Place::new(url, primary);
+        let log = have.get(&self.engine.log).cloned();
+        let mut place = Place { url: url.clone(), key: primary, variants: None, log };
         let what = have.get(&place.key).and_then(|raw| self.engine.known.read(&place.key, raw));
         let candidate = match what {
             Some(What::Entry(entry, counter)) => {
@@ -163,8 +169,7 @@ impl HttpCache {
     /// Whoever fills a URL whose variants are known fills one of them, so that others can be filled meanwhile.
     fn join(&self, place: &mut Place, variants: &Arc<Variants>, request: Request<'_>) {
         if let Some(names) = variants.fields.first() {
-            place.fill = place.key.cached_fill(Some(&self.variant_word(names, request)));
-            place.variants = Some(Arc::clone(variants));
+            place.variants = Some((Arc::clone(variants), self.variant_word(names, request)));
         }
     }
 
@@ -188,15 +193,13 @@ impl HttpCache {
         variants.fields.iter().filter_map(of).max_by_key(|found| found.entry.stored.received_ms)
     }
 
-    fn judge(&self, have: &Have, mut place: Place, candidate: Option<Candidate>, body: WithBody) -> LookUp {
-        let log =
-            have.get(&self.engine.log).and_then(|text| PurgeLog::parse(&self.engine.config.namespace, text));
-        place.seen = log.as_ref().map(|log| (log.epoch.clone(), log.number));
+    fn judge(&self, have: &Have, place: Place, candidate: Option<Candidate>, body: WithBody) -> LookUp {
         let miss = if place.variants.is_some() { Forward::VaryMiss } else { Forward::UriMiss };
         let Some(Candidate { entry, softly }) = candidate else { return LookUp::Missing(miss, place) };
         let version =
             |tag: &Arc<str>| have.get(&self.engine.tag(tag)).and_then(|text| TagVersion::parse(text));
-        let softly = match validity(&entry, log.as_ref(), entry.tags.iter().map(version)) {
+        let (namespace, log) = (&self.engine.config.namespace, place.log.as_deref());
+        let softly = match validity(&entry, namespace, log, entry.tags.iter().map(version)) {
             Validity::Holds => softly,
             Validity::Stale => true,
             Validity::Gone => return LookUp::Missing(miss, place),

@@ -41,7 +41,7 @@ pub(super) fn admit(fill: &Fill, tags: &[Arc<str>]) -> Option<Admit> {
         namespace: engine.config.namespace.clone(),
         log: engine.log.clone(),
         tags: tags.iter().map(|tag| engine.tag(tag)).collect(),
-        seen: fill.place.seen.clone(),
+        seen: fill.place.seen(&engine.config.namespace),
         fresh: random_word().ok()?,
         ttl_ms: millis(engine.config.retention).saturating_add(super::record::LINGER_MS),
     })
@@ -64,20 +64,20 @@ pub(super) async fn publish(
         vary: head.to_store.vary.clone(),
         tags: head.tags.clone(),
         epoch: epoch.into(),
-        number: place.seen.as_ref().map_or(0, |(_, number)| *number),
+        number: place.seen(&engine.config.namespace).map_or(0, |(_, number)| number),
         took_ms: millis(fill.began.elapsed()),
         body,
     };
     let Ok(fresh) = random_word() else { return Ok(Published::Lost) };
     let publish = Publish {
         url: place.key.clone(),
-        fill: place.fill.clone(),
+        fill: place.fill(),
         token: fill.token.to_string(),
         ttl_ms: head.ttl_ms(&engine),
         stored: entry.to_bytes().into(),
-        expected: place.variants.as_ref().map(|variants| (variants.counter, variants.generation.clone())),
+        expected: place.variants.as_ref().map(|(seen, _)| (seen.counter, seen.generation.clone())),
         variant: (!entry.vary.is_empty()).then(|| {
-            let seen = place.variants.as_ref().map(|variants| variants.generation.clone());
+            let seen = place.variants.as_ref().map(|(seen, _)| seen.generation.clone());
             let generation = seen.unwrap_or(fresh);
             VariantOf {
                 key: place.key.cached_variant(&generation, &head.variant),

@@ -1,7 +1,7 @@
 //! A segment of a body, with a check of its own: eight bytes of a hash over its name and its bytes, then the bytes.
 
 use bytes::{Buf, Bytes};
-use xxhash_rust::xxh3::Xxh3;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// The bytes of each segment but the last, 128 KiB: usual bodies are read in one piece, and no segment blocks Redis for long.
 pub(in crate::cache) const SEGMENT: usize = 128 << 10;
@@ -24,11 +24,8 @@ pub(in crate::cache) fn unseal(id: &str, number: u32, mut sealed: Bytes) -> Opti
 
 /// The hash finds accidents, not attackers: who can write to the store can write anything.
 pub(super) fn check(id: &str, number: u32, bytes: &[u8]) -> [u8; CHECK] {
-    let mut hash = Xxh3::new();
-    hash.update(id.as_bytes());
-    hash.update(&number.to_le_bytes());
-    hash.update(bytes);
-    hash.digest().to_le_bytes()
+    let name = xxh3_64_with_seed(id.as_bytes(), number.into());
+    xxh3_64_with_seed(bytes, name).to_le_bytes()
 }
 
 #[cfg(test)]

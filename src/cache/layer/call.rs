@@ -16,29 +16,38 @@ use crate::cache::rules::{
     Verdict, decide,
 };
 use crate::cache::url::UrlKey;
+use crate::store::StoreError;
 use crate::store::key::Key;
 
 /// How often a request looks again after somebody else filled, before it goes to the handler.
 const LOOKS: usize = 4;
 
 /// A request that may be answered from the store.
-pub(super) struct Call<S, B> {
+pub(super) struct Visit {
     pub(super) cache: HttpCache,
-    pub(super) inner: S,
     pub(super) request: Parts,
-    pub(super) body: B,
     pub(super) head: RequestHead,
+    url: UrlKey,
     pub(super) collapsed: bool,
 }
 
+/// A request, and the service that answers it if the store does not.
+pub(super) struct Call<S, B> {
+    pub(super) visit: Visit,
+    pub(super) inner: S,
+    pub(super) body: B,
+}
+
 /// What becomes of a request.
-pub(super) enum Next<T> {
+pub(super) enum Step<T> {
     /// It is answered.
     Answer(Response<CacheBody<T>>),
     /// It is answered, and the handler makes it anew in the background.
-    Refresh(Response<CacheBody<T>>, ToHandler),
+    Refresh(Response<CacheBody<T>>, Box<ToHandler>),
     /// It goes to the handler.
-    Handler(ToHandler),
+    Handler(Box<ToHandler>),
+    /// It goes to the handler, unless somebody else fills already.
+    Fill(Box<(Forward, Place, Option<Found>)>),
 }
 
 /// Why a request goes to the handler, and what is done with the response.
@@ -52,10 +61,8 @@ pub(super) struct ToHandler {
     pub(super) detail: Option<&'static str>,
 }
 
-impl ToHandler {
-    pub(super) const fn unstored(why: Forward, detail: Option<&'static str>) -> Self {
-        Self { why, fill: None, found: None, detail }
-    }
+fn unstored<T>(why: Forward, detail: Option<&'static str>) -> Step<T> {
+    Step::Handler(Box::new(ToHandler { why, fill: None, found: None, detail }))
 }
 
 impl<S, B, T> Call<S, B>
@@ -67,63 +74,90 @@ where
     T: http_body::Body<Data = bytes::Bytes> + Send + 'static,
 {
     /// Answers the request.
-    pub(super) async fn run(mut self) -> Result<Response<CacheBody<T>>, S::Error> {
-        match self.next::<T>().await {
-            Next::Answer(response) => Ok(response),
-            Next::Handler(to) => Handler::new(self).run(to).await,
-            Next::Refresh(response, to) => {
-                if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-                    runtime.spawn(async move {
-                        // The body passes by and is dropped when it is stored.
-                        if let Ok(response) = Handler::new(self).run(to).await {
-                            drain(response.into_body()).await;
-                        }
-                    });
+    pub(super) async fn run(self: Box<Self>) -> Result<Response<CacheBody<T>>, S::Error> {
+        match self.visit.step(self.visit.look().await) {
+            Step::Answer(response) => Ok(response),
+            // Seldom, so that the future of a hit is small.
+            step => Box::pin(self.go_on(step)).await,
+        }
+    }
+
+    /// Answers it from a first step on.
+    pub(super) async fn go_on(
+        mut self: Box<Self>,
+        mut step: Step<T>,
+    ) -> Result<Response<CacheBody<T>>, S::Error> {
+        for _ in 0..LOOKS {
+            step = match step {
+                Step::Answer(response) => return Ok(response),
+                Step::Handler(to) => return Handler::new(*self).run(*to).await,
+                Step::Refresh(response, to) => {
+                    self.refresh(to);
+                    return Ok(response);
                 }
-                Ok(response)
-            }
+                Step::Fill(wish) => match self.visit.fill(*wish).await {
+                    Some(step) => step,
+                    None => self.visit.step(self.visit.look().await),
+                },
+            };
+        }
+        let to =
+            ToHandler { why: Forward::Miss, fill: None, found: None, detail: Some("collapsed-too-often") };
+        Handler::new(*self).run(to).await
+    }
+
+    fn refresh(self: Box<Self>, to: Box<ToHandler>) {
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                // The body passes by and is dropped when it is stored.
+                if let Ok(response) = Handler::new(*self).run(*to).await {
+                    drain(response.into_body()).await;
+                }
+            });
         }
     }
 }
 
-impl<S, B> Call<S, B> {
-    async fn next<T>(&mut self) -> Next<T> {
-        let url = UrlKey::of(&self.request, &self.cache.policy.key, None);
-        for _ in 0..LOOKS {
-            let looked = self.cache.look_up(&self.request, &url, self.wants_body()).await;
-            let Ok(looked) = looked else {
-                return self.missed(Forward::Miss, |why| ToHandler::unstored(why, Some("store-unavailable")));
-            };
-            let (why, place, found) = match looked {
-                LookUp::Missing(why, place) => match self.head.on_miss(why) {
-                    Miss::Forward(why) => (why, place, None),
-                    _ => return Next::Answer(unavailable(&self.status(None))),
-                },
-                LookUp::Found(found) => {
-                    let (verdict, soft) = self.cache.verdict(&found, &self.head);
-                    match verdict.decision {
-                        Decision::Validate(why) => (why, found.place.clone(), Some(found)),
-                        Decision::Forward(why) => return Next::Handler(ToHandler::unstored(why, None)),
-                        Decision::Unavailable => return Next::Answer(unavailable(&self.status(None))),
-                        _ => return self.hit(found, verdict, soft),
-                    }
+impl Visit {
+    pub(super) fn new(cache: HttpCache, request: Parts, head: RequestHead) -> Self {
+        let url = UrlKey::of(&request, &cache.policy.key, None);
+        Self { cache, request, head, url, collapsed: false }
+    }
+
+    pub(super) async fn look(&self) -> Result<LookUp, StoreError> {
+        self.cache.look_up(&self.request, &self.url, self.wants_body()).await
+    }
+
+    /// What is to be done after a look.
+    pub(super) fn step<T>(&self, looked: Result<LookUp, StoreError>) -> Step<T> {
+        let Ok(looked) = looked else { return self.missed(Forward::Miss) };
+        let (why, place, found) = match looked {
+            LookUp::Missing(why, place) => match self.head.on_miss(why) {
+                Miss::Forward(why) => (why, place, None),
+                _ => return Step::Answer(unavailable(&self.status(None))),
+            },
+            LookUp::Found(found) => {
+                let (verdict, soft) = self.cache.verdict(&found, &self.head);
+                match verdict.decision {
+                    Decision::Validate(why) => (why, found.place.clone(), Some(found)),
+                    Decision::Forward(why) => return unstored(why, None),
+                    Decision::Unavailable => return Step::Answer(unavailable(&self.status(None))),
+                    _ => return self.hit(found, verdict, soft),
                 }
-            };
-            if !self.may_fill() || self.cache.engine.is_uncacheable(&place.fill) {
-                return Next::Handler(ToHandler { why, fill: None, found, detail: None });
             }
-            if let Some(next) = self.fill(why, place, found).await {
-                return next;
-            }
+        };
+        if !self.may_fill() || self.cache.engine.is_uncacheable(&place.fill()) {
+            return Step::Handler(Box::new(ToHandler { why, fill: None, found, detail: None }));
         }
-        Next::Handler(ToHandler::unstored(Forward::Miss, Some("collapsed-too-often")))
+        Step::Fill(Box::new((why, place, found)))
     }
 
     /// Becomes the one who fills, or waits for it. `None`: it is worth another look.
-    async fn fill<T>(&mut self, why: Forward, place: Place, found: Option<Found>) -> Option<Next<T>> {
+    async fn fill<T>(&mut self, (why, place, found): (Forward, Place, Option<Found>)) -> Option<Step<T>> {
         let engine = &self.cache.engine;
-        let handler = |fill, found| Some(Next::Handler(ToHandler { why, fill, found, detail: None }));
-        match engine.flights.join(&place.fill, engine.config.max_fills) {
+        let handler =
+            |fill, found| Some(Step::Handler(Box::new(ToHandler { why, fill, found, detail: None })));
+        match engine.flights.join(&place.fill(), engine.config.max_fills) {
             Role::Leader(flight) => match self.cache.claim(&self.request, place, flight).await {
                 Claim::Granted(fill) => handler(Some(fill), found),
                 Claim::LookAgain => {
@@ -145,7 +179,7 @@ impl<S, B> Call<S, B> {
     }
 
     /// Answers from the store, and sees to it that what is stale, or soon will be, is made anew.
-    fn hit<T>(&self, found: Found, verdict: Verdict, soft: bool) -> Next<T> {
+    fn hit<T>(&self, found: Found, verdict: Verdict, soft: bool) -> Step<T> {
         let ttl_s = verdict.ttl_ms.div_euclid(1000);
         let stale = verdict.decision == Decision::Stale(StaleAllowed::WhileRevalidate);
         let early = verdict.decision == Decision::Fresh && self.cache.refreshes_early(&found, verdict.ttl_ms);
@@ -154,8 +188,8 @@ impl<S, B> Call<S, B> {
         let refresh = (stale || early).then(|| self.refresh(&found)).flatten();
         let response = self.answer(found, verdict.age_ms / 1000, &status);
         match refresh {
-            Some(to) => Next::Refresh(response, to),
-            None => Next::Answer(response),
+            Some(to) => Step::Refresh(response, Box::new(to)),
+            None => Step::Answer(response),
         }
     }
 
@@ -166,7 +200,7 @@ impl<S, B> Call<S, B> {
         }
         let engine = &self.cache.engine;
         let Role::Leader(flight) =
-            engine.flights.join(&refresh_key(&found.place.fill), engine.config.max_fills)
+            engine.flights.join(&refresh_key(&found.place.fill()), engine.config.max_fills)
         else {
             return None;
         };
@@ -175,10 +209,11 @@ impl<S, B> Call<S, B> {
         Some(ToHandler { why: Forward::Miss, fill: Some(fill), found: Some(again), detail: None })
     }
 
-    fn missed<T>(&self, why: Forward, to: impl FnOnce(Forward) -> ToHandler) -> Next<T> {
+    /// The store failed.
+    fn missed<T>(&self, why: Forward) -> Step<T> {
         match self.head.on_miss(why) {
-            Miss::Forward(why) => Next::Handler(to(why)),
-            _ => Next::Answer(unavailable(&self.status(None))),
+            Miss::Forward(why) => unstored(why, Some("store-unavailable")),
+            _ => Step::Answer(unavailable(&self.status(None))),
         }
     }
 

@@ -12,7 +12,7 @@ use tower_service::Service;
 
 use super::answer::Answer;
 use super::body::CacheBody;
-use super::call::{Call, ToHandler};
+use super::call::{Call, ToHandler, Visit};
 use crate::cache::engine::HttpCache;
 use crate::cache::fill::Fill;
 use crate::cache::lookup::Found;
@@ -61,7 +61,7 @@ where
 {
     pub(super) async fn run(self, mut to: ToHandler) -> Result<Response<CacheBody<T>>, S::Error> {
         let Self { call } = self;
-        let Call { cache, mut inner, request, body, head, collapsed } = call;
+        let Call { visit: Visit { cache, request, head, collapsed, .. }, mut inner, body } = call;
         if let Some(fill) = &mut to.fill
             && !fill.ensure_leased().await
         {

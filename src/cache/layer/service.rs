@@ -1,6 +1,8 @@
 //! The Tower service.
 
-use std::task::{Context, Poll};
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -8,10 +10,11 @@ use http_body::Body;
 use tower_service::Service;
 
 use super::body::CacheBody;
-use super::call::Call;
+use super::call::{Call, Step, Visit};
 use super::future::{ResponseFuture, forwarded};
 use crate::cache::engine::HttpCache;
 use crate::cache::rules::{Bypass, Forward, MethodKind, RequestHead};
+use crate::store::StoreKind;
 
 /// Answers from the store. See the [module docs](crate::cache).
 #[derive(Clone, Debug)]
@@ -66,13 +69,22 @@ where
         let admitted =
             if bypass { Err(Forward::Bypass(Bypass::Policy)) } else { head.admit(&cache.policy.rules) };
         match admitted {
-            // Called on the service that was polled ready; the clone takes its place.
             Ok(()) => {
+                let (request, body) = request.into_parts();
+                let visit = Visit::new(cache, request, head);
+                let embedded = visit.cache.engine.store.kind() == StoreKind::Memory;
+                let step = embedded.then(|| now(visit.look())).flatten().map(|looked| visit.step(looked));
+                if let Some(Step::Answer(response)) = step {
+                    return ResponseFuture::ready(response);
+                }
+                // Called on the service that was polled ready; the clone takes its place.
                 let clone = self.inner.clone();
                 let inner = std::mem::replace(&mut self.inner, clone);
-                let (request, body) = request.into_parts();
-                let call = Call { cache, inner, request, body, head, collapsed: false };
-                ResponseFuture::boxed(Box::pin(call.run()))
+                let call = Box::new(Call { visit, inner, body });
+                match step {
+                    Some(step) => ResponseFuture::boxed(Box::pin(call.go_on(step))),
+                    None => ResponseFuture::boxed(Box::pin(call.run())),
+                }
             }
             Err(_) if head.method() == MethodKind::Unsafe => {
                 let (request, body) = request.into_parts();
@@ -85,5 +97,13 @@ where
             }
             Err(why) => ResponseFuture::forward(self.inner.call(request), cache, why),
         }
+    }
+}
+
+/// What a look-up in the embedded store finds: it never waits.
+fn now<T>(look: impl Future<Output = T>) -> Option<T> {
+    match pin!(look).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(found) => Some(found),
+        Poll::Pending => None,
     }
 }

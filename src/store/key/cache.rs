@@ -29,7 +29,8 @@ impl Key {
     /// Where a segment of a body lies, which has a random name of its own.
     #[must_use]
     pub fn cached_segment(&self, body: &str, number: u32) -> Self {
-        Self(format!("{}:b:{body}:{number}", self.0))
+        let mut digits = itoa::Buffer::new();
+        Self([&self.0, ":b:", body, ":", digits.format(number)].concat())
     }
 
     /// Where it is written who fills a URL or one variant of it.

@@ -22,6 +22,11 @@ impl Fetch {
         let mut keys = keys.into_iter();
         Some(Self { first: keys.next()?, more: keys.collect() })
     }
+
+    /// The keys, in order.
+    pub fn into_keys(self) -> impl Iterator<Item = Key> {
+        std::iter::once(self.first).chain(self.more)
+    }
 }
 
 impl Sealed for Fetch {}

@@ -63,11 +63,7 @@ impl PurgeLog {
     /// Reads a log; `None` when it is none of this namespace.
     #[must_use]
     pub fn parse(namespace: &str, text: &[u8]) -> Option<Self> {
-        let mut lines = std::str::from_utf8(text).ok()?.lines();
-        let [name, epoch, number] = words(lines.next()?)?;
-        if name != namespace || epoch.is_empty() {
-            return None;
-        }
+        let (epoch, number, rest) = Self::split(namespace, text)?;
         let ban = |line| {
             let [number, severity, at_ms, pattern] = words(line)?;
             let severity = Severity::parse(severity)?;
@@ -78,8 +74,16 @@ impl PurgeLog {
                 pattern: pattern.to_owned(),
             })
         };
-        let bans = lines.map(ban).collect::<Option<_>>()?;
-        Some(Self { epoch: epoch.to_owned(), number: number.parse().ok()?, bans })
+        let bans = rest.lines().map(ban).collect::<Option<_>>()?;
+        Some(Self { epoch: epoch.to_owned(), number, bans })
+    }
+
+    /// Epoch, number and the lines of a log, unread; `None` when it is none of this namespace.
+    #[must_use]
+    pub fn split<'a>(namespace: &str, text: &'a [u8]) -> Option<(&'a str, u64, &'a str)> {
+        let (first, rest) = std::str::from_utf8(text).ok()?.split_once('\n')?;
+        let [name, epoch, number] = words(first)?;
+        (name == namespace && !epoch.is_empty()).then_some((epoch, number.parse().ok()?, rest))
     }
 
     /// Writes the log.
