@@ -18,6 +18,14 @@ pub(crate) fn trim(mut bytes: &[u8]) -> &[u8] {
     bytes
 }
 
+/// Without the optional white space before.
+pub(crate) fn trim_start(mut bytes: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] = bytes {
+        bytes = rest;
+    }
+    bytes
+}
+
 /// Where the closing mark of a quoted string is (RFC 9110 §5.6.4). `inner` begins behind the opening mark.
 pub(crate) fn closing_mark(inner: &[u8]) -> Option<usize> {
     let mut escaped = false;

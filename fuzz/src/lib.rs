@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
+use http::{HeaderMap, HeaderValue};
 use tower_keep::clock::Clock;
 use tower_keep::session::{SessionCookie, Sessions};
 use tower_keep::store::{MemoryLimits, Store};
@@ -49,4 +50,13 @@ impl<L: AsRef<[u8]>> RequestView for HeaderLines<L> {
             self.lines.iter().for_each(|line| visit(line.as_ref()));
         }
     }
+}
+
+/// A response's fields: the lines of one. `None` if HTTP does not let these bytes be values.
+pub fn headers<L: AsRef<[u8]>>(name: &'static str, lines: &[L]) -> Option<HeaderMap> {
+    let mut headers = HeaderMap::new();
+    for line in lines {
+        headers.append(name, HeaderValue::from_bytes(line.as_ref()).ok()?);
+    }
+    Some(headers)
 }

@@ -152,3 +152,93 @@ fn push(text: &mut String, value: &str) {
     }
     text.push('"');
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::forward::{Bypass, RequestReason, StaleReason};
+    use super::*;
+
+    fn written(status: &CacheStatus<'_>) -> String {
+        let mut headers = HeaderMap::new();
+        status.append_to(&mut headers);
+        headers["cache-status"].to_str().unwrap().to_owned()
+    }
+
+    /// RFC 9211 §2.
+    #[test]
+    fn every_parameter_is_written() {
+        let stale = Forward::Stale(StaleReason::MustRevalidate);
+        for (status, expected) in [
+            (CacheStatus::hit("keep"), "keep; hit"),
+            (CacheStatus::hit("keep").ttl(-412), "keep; hit; ttl=-412"),
+            (CacheStatus::forward("keep", Forward::UriMiss).stored(), "keep; fwd=uri-miss; stored"),
+            (
+                CacheStatus::forward("keep", Forward::UriMiss).detail("set-cookie"),
+                "keep; fwd=uri-miss; detail=set-cookie",
+            ),
+            (CacheStatus::forward("keep", stale), "keep; fwd=stale; detail=must-revalidate"),
+            (
+                CacheStatus::forward("a b", stale)
+                    .status(StatusCode::NOT_MODIFIED)
+                    .ttl(60)
+                    .stored()
+                    .collapsed()
+                    .key("/\"x\\ü")
+                    .detail("x"),
+                "\"a b\"; fwd=stale; fwd-status=304; ttl=60; stored; collapsed; key=\"/\\\"x\\\\?\"; detail=x",
+            ),
+            (CacheStatus::hit("").ttl(i64::MIN), "\"\"; hit; ttl=-999999999999999"),
+        ] {
+            assert_eq!(written(&status), expected);
+        }
+    }
+
+    /// RFC 9211 §2.2.
+    #[test]
+    fn each_reason_has_its_value() {
+        for (forward, value, detail) in [
+            (Forward::Bypass(Bypass::Upgrade), "bypass", Some("upgrade")),
+            (Forward::Method, "method", None),
+            (Forward::UriMiss, "uri-miss", None),
+            (Forward::VaryMiss, "vary-miss", None),
+            (Forward::Miss, "miss", None),
+            (Forward::Request(RequestReason::NoCache), "request", Some("no-cache")),
+            (Forward::Stale(StaleReason::Expired), "stale", Some("expired")),
+            (Forward::Partial, "partial", None),
+        ] {
+            assert_eq!((forward.as_str(), forward.detail()), (value, detail));
+        }
+    }
+
+    /// §2: the list's order is that of the caches, closest to the origin first.
+    #[test]
+    fn inner_caches_entries_stay_before_ours() {
+        let mut headers = HeaderMap::new();
+        headers.append(CACHE_STATUS, HeaderValue::from_static("inner; hit"));
+        CacheStatus::forward("outer", Forward::Miss).append_to(&mut headers);
+        let values: Vec<_> = headers.get_all(CACHE_STATUS).iter().collect();
+        assert_eq!(values, ["inner; hit", "outer; fwd=miss"]);
+    }
+
+    proptest! {
+        #[test]
+        fn an_independent_parser_reads_back_what_was_written(name: String, key: String, detail: String, ttl: i64) {
+            let text = written(&CacheStatus::forward(&name, Forward::Miss).ttl(ttl).stored().key(&key).detail(&detail));
+            let list = sfv::Parser::new(&text).parse::<sfv::List>();
+            let list = list.map_err(|error| TestCaseError::fail(format!("{text}: {error}")))?;
+            let [sfv::ListEntry::Item(item)] = &list[..] else { return Err(TestCaseError::fail(text)) };
+            let shown = |text: &str| text.chars().map(|c| if matches!(c, ' '..='~') { c } else { '?' }).collect::<String>();
+            let read = |bare: &sfv::BareItem| match bare {
+                sfv::BareItem::String(text) => text.as_str().to_owned(),
+                sfv::BareItem::Token(text) => text.as_str().to_owned(),
+                other => panic!("{other:?}"),
+            };
+            prop_assert_eq!(read(&item.bare_item), shown(&name));
+            prop_assert_eq!(read(&item.params["key"]), shown(&key));
+            prop_assert_eq!(read(&item.params["detail"]), shown(&detail));
+            prop_assert_eq!(&item.params["stored"], &sfv::BareItem::Boolean(true));
+        }
+    }
+}

@@ -79,7 +79,7 @@ fn rfc850(value: &str, now_ms: u64) -> Option<u64> {
         return None;
     }
     let this_year: u64 = text(now_ms).get(12..16)?.parse().ok()?;
-    let latest = this_year + 50;
+    let latest = (this_year + 50).min(9999);
     let year = latest - (latest + 100 - digits(year, 2)?) % 100;
     let read = moment(year, month, day, time)?;
     if read > now_ms.saturating_add(FIFTY_YEARS_MS) {

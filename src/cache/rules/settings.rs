@@ -29,7 +29,8 @@ pub struct Rules {
     pub heuristic: Heuristic,
     /// The fields that go before `Cache-Control`, first the one that counts most (RFC 9213 §2.2). Default: `CDN-Cache-Control`.
     pub targets: Vec<HeaderName>,
-    /// How long a stale response may be sent while it is refreshed, where the response does not say. Default 0.
+    /// How long a stale response may be sent while it is refreshed, where the response does not say. Default 0. This and the next one
+    /// do not overrule `must-revalidate` and its like.
     pub stale_while_revalidate: Duration,
     /// How long a stale response may stand in for an error, where the response does not say. Safe 0; by the specification a day.
     pub stale_if_error: Duration,
@@ -68,7 +69,7 @@ pub enum RequestControl {
     Obey,
 }
 
-/// The lifetime that a route gives.
+/// The lifetime that a route gives, counted from when the response comes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Ttl {

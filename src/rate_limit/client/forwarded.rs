@@ -5,6 +5,7 @@
 //! the right, an element that a proxy wrote well is found whatever stands before it.
 
 use super::outcome::NoClientReason;
+use crate::syntax::{is_token, is_token_byte, trim_start};
 
 /// Where the last comma is that stands outside of quotes, counted from the right end.
 pub(super) fn last_comma(list: &[u8]) -> Option<usize> {
@@ -58,14 +59,14 @@ pub(super) fn node(element: &[u8]) -> Result<Vec<u8>, NoClientReason> {
 fn pair(text: &[u8]) -> Option<(&[u8], Vec<u8>, &[u8])> {
     let equals = text.iter().position(|b| *b == b'=')?;
     let (name, value) = (text.get(..equals)?, text.get(equals + 1..)?);
-    if name.is_empty() || !name.iter().all(|b| is_token(*b)) {
+    if !is_token(name) {
         return None;
     }
     if let [b'"', inner @ ..] = value {
         let (value, after) = unquote(inner)?;
         return Some((name, value, after));
     }
-    let end = value.iter().position(|b| !is_token(*b) && !b":[]".contains(b)).unwrap_or(value.len());
+    let end = value.iter().position(|b| !is_token_byte(*b) && !b":[]".contains(b)).unwrap_or(value.len());
     let (value, after) = value.split_at_checked(end)?;
     (!value.is_empty()).then(|| (name, value.to_vec(), after))
 }
@@ -84,18 +85,6 @@ fn unquote(inner: &[u8]) -> Option<(Vec<u8>, &[u8])> {
             [] => return None,
         }
     }
-}
-
-/// RFC 9110 §5.6.2.
-fn is_token(b: u8) -> bool {
-    b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b)
-}
-
-fn trim_start(mut bytes: &[u8]) -> &[u8] {
-    while let [b' ' | b'\t', rest @ ..] = bytes {
-        bytes = rest;
-    }
-    bytes
 }
 
 #[cfg(test)]

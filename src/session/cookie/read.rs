@@ -4,6 +4,8 @@
 //! `__Host-` cannot be imitated by other white space, by percent-encoding or by letter case, and a cookie that is not UTF-8 hides
 //! none of the others.
 
+use crate::syntax::trim;
+
 /// The values of all cookies called `name` in one `Cookie` header line, in the order in which they were sent (RFC 6265 §5.4: the most
 /// specific path first). Quotes are part of a value, as in RFC 6265 §5.2.
 pub fn cookie_values<'a>(line: &'a [u8], name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
@@ -12,13 +14,6 @@ pub fn cookie_values<'a>(line: &'a [u8], name: &'a [u8]) -> impl Iterator<Item =
         let (found, value) = (trim(pair.get(..equals)?), pair.get(equals + 1..)?);
         (found == name).then(|| trim(value))
     })
-}
-
-fn trim(mut bytes: &[u8]) -> &[u8] {
-    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = bytes {
-        bytes = rest;
-    }
-    bytes
 }
 
 #[cfg(test)]

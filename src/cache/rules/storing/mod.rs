@@ -154,7 +154,10 @@ fn freshness(
 ) -> Result<Stored, NotStored> {
     let has_validator = headers.contains_key(ETAG) || headers.contains_key(LAST_MODIFIED);
     let no_cache = directives.has(ResponseFlag::NoCache);
+    let age_ms = initial_age_ms(headers, asked_ms, received_ms);
     let lifetime_ms = match lifetime {
+        // A route counts from when the response came, however old it was then.
+        Some(Lifetime::Policy(ms)) => ms.saturating_add(age_ms),
         Some(lifetime) => lifetime.ms(),
         // `no-cache` says how long it may be used: as long as it is validated each time.
         None if no_cache => 0,
@@ -180,7 +183,7 @@ fn freshness(
     };
     let stored = Stored {
         received_ms,
-        age_ms: initial_age_ms(headers, asked_ms, received_ms),
+        age_ms,
         lifetime_ms,
         stale_while_revalidate_ms: or_policy(stale_while_revalidate_ms, rules.stale_while_revalidate),
         stale_if_error_ms: or_policy(stale_if_error_ms, rules.stale_if_error),

@@ -73,8 +73,9 @@ impl Validators {
 
     /// Puts them into the request for the handler, in place of the client's own conditions and range.
     ///
-    /// A client's condition is evaluated against what comes back ([`evaluate`]), and its range is cut out of that ([`plan_range`]
-    /// (super::plan_range)): a condition or range of one client would get an answer that is of no use to the others.
+    /// A client's condition is evaluated against what comes back ([`evaluate`]), and its range is cut out of that
+    /// ([`plan_range`](super::plan_range)): a condition or range of one client would get an answer that is of no use to the others. An
+    /// empty set takes the client's away and puts none in their place: for a request that shall fill the cache.
     pub fn apply(&self, request: &mut HeaderMap) {
         for name in [IF_NONE_MATCH, IF_MODIFIED_SINCE, RANGE, IF_RANGE] {
             request.remove(name);

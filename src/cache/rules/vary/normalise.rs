@@ -158,5 +158,6 @@ fn combined(name: &str, request: &dyn RequestView) -> Option<Vec<u8>> {
         }
         None => combined = Some(trim(line).to_vec()),
     });
-    combined
+    // An empty line leaves white space at the edge.
+    combined.map(|value| trim(&value).to_vec())
 }

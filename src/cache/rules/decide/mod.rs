@@ -1,5 +1,8 @@
 //! Whether a stored response answers a request (RFC 9111 §4, §4.2.4, §5.2.1; RFC 5861).
 
+#[cfg(test)]
+mod tests;
+
 use super::control::{RequestDirectives, RequestFlag};
 use super::forward::{Bypass, Forward, RequestReason, StaleReason};
 use super::freshness::{Stored, StoredFlag};
@@ -108,9 +111,12 @@ fn reuse(
         return Err(Forward::Stale(StaleReason::MustRevalidate));
     }
     let stale_for_ms = stale_for_ms(stored, now_ms);
-    let accepted_ms = directives.max_stale().map(|seconds| u64::from(seconds) * 1000);
-    // Who says how old or how fresh a response must be wants no stale one, unless it says so too (RFC 9111 §5.2.1.1).
-    let wants_fresh = is_obeyed && (directives.max_age().is_some() || directives.min_fresh().is_some());
+    // Who says how old a response may be wants no stale one, unless it says so too (RFC 9111 §5.2.1.1); who says how fresh it must be
+    // never does.
+    let needs_fresh = is_obeyed && directives.min_fresh().is_some();
+    let wants_fresh = needs_fresh || (is_obeyed && directives.max_age().is_some());
+    let max_stale = directives.max_stale().filter(|_| !needs_fresh);
+    let accepted_ms = max_stale.map(|seconds| u64::from(seconds) * 1000);
     if stale_for_ms < stored.stale_while_revalidate_ms && !wants_fresh {
         Ok(Decision::Stale(StaleAllowed::WhileRevalidate))
     } else if accepted_ms.is_some_and(|accepted| stale_for_ms <= accepted) {
