@@ -5,6 +5,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 
+use http::header::{ACCEPT_ENCODING, ACCEPT_LANGUAGE};
 use http::request::Parts;
 use http::{Extensions, HeaderMap, Request, Response, StatusCode, response};
 use http_body::Body;
@@ -96,6 +97,13 @@ fn outgoing(cache: &HttpCache, request: &Parts, validators: Option<&Validators>,
     let mut outgoing = request.clone();
     if let Some(validators) = validators {
         validators.apply(&mut outgoing.headers);
+    }
+    // What the key holds is what the handler decides by.
+    let normalise = &cache.policy.rules.normalise;
+    for name in [ACCEPT_ENCODING, ACCEPT_LANGUAGE] {
+        if let Some(value) = normalise.replacement(&name, request).filter(|_| stores) {
+            outgoing.headers.insert(name, value);
+        }
     }
     if stores && cache.policy.unkeyed == UnkeyedInput::Hidden {
         let kept: HeaderMap = outgoing
