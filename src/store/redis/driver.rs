@@ -10,7 +10,7 @@ use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 
@@ -23,6 +23,8 @@ const MAX_UNDER_WAY: usize = 4096;
 const CHUNK: usize = 16 << 10;
 /// The most room that an empty buffer keeps.
 const MAX_IDLE: usize = 1 << 20;
+/// A reply of this length is handed on as it came; a shorter one is copied for less.
+const LONG: usize = 16 << 10;
 /// The room for a usual reply.
 const REPLY: usize = 256;
 
@@ -57,9 +59,38 @@ struct Waiter {
 /// The replies to one request, as bytes.
 #[derive(Debug)]
 pub(super) struct Answer {
-    pub(super) bytes: Vec<u8>,
+    pub(super) bytes: Received,
     /// Some reply is an error.
     pub(super) has_error: bool,
+}
+
+/// What was received.
+#[derive(Debug)]
+pub(in crate::store) enum Received {
+    /// Copied out of what came.
+    Gathered(Vec<u8>),
+    /// One long reply, as it came.
+    Whole(Bytes),
+}
+
+impl std::ops::Deref for Received {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Gathered(bytes) => bytes,
+            Self::Whole(bytes) => bytes,
+        }
+    }
+}
+
+impl Received {
+    fn append(&mut self, bytes: &[u8]) {
+        match self {
+            Self::Gathered(gathered) => gathered.extend_from_slice(bytes),
+            Self::Whole(whole) => *self = Self::Gathered([whole, bytes].concat()),
+        }
+    }
 }
 
 impl Shared {
@@ -99,7 +130,7 @@ impl Requests {
     ) -> Result<oneshot::Receiver<Result<Answer, StoreErrorKind>>, StoreErrorKind> {
         let (tell, told) = oneshot::channel();
         // Made here, so that the thread that frees it is usually the one that made it.
-        let answer = Answer { bytes: Vec::with_capacity(REPLY), has_error: false };
+        let answer = Answer { bytes: Received::Gathered(Vec::with_capacity(REPLY)), has_error: false };
         let driver = {
             let mut queue = self.0.queue();
             if queue.ended {
@@ -221,7 +252,7 @@ impl Driver {
             if self.received.is_empty() && self.received.capacity() > MAX_IDLE {
                 self.received = BytesMut::new(); // a long reply must not keep its room
             }
-            self.received.reserve(CHUNK);
+            self.received.reserve(CHUNK.max(self.scanner.missing(&self.received)));
             let read = ready!(pin!(self.socket.read_buf(&mut self.received)).poll(cx))?;
             if read == 0 {
                 return Poll::Ready(Err(End::Socket));
@@ -238,11 +269,14 @@ impl Driver {
                 Ok(Some((Frame::Push, end))) => self.received.advance(end),
                 Ok(Some((frame, end))) => {
                     let Some(waiter) = self.sent.front_mut() else { break Err(End::Stray) };
-                    let bytes = self.received.get(..end).unwrap_or_default();
-                    waiter.answer.bytes.extend_from_slice(bytes);
+                    if end >= LONG && waiter.answer.bytes.is_empty() {
+                        waiter.answer.bytes = Received::Whole(self.received.split_to(end).freeze());
+                    } else {
+                        waiter.answer.bytes.append(self.received.get(..end).unwrap_or_default());
+                        self.received.advance(end);
+                    }
                     waiter.answer.has_error |= frame == Frame::Error;
                     waiter.expects = waiter.expects.saturating_sub(1);
-                    self.received.advance(end);
                     if waiter.expects == 0
                         && let Some(waiter) = self.sent.pop_front()
                     {

@@ -63,11 +63,18 @@ pub(super) enum Frame {
 #[derive(Debug, Default)]
 pub(super) struct Scanner {
     at: usize,
+    /// How long the buffer must be at least before there is more to find.
+    needs: usize,
     /// How many values are still to come, less one: a frame begins with one.
     open: usize,
 }
 
 impl Scanner {
+    /// How many bytes are missing at least, as far as that is known.
+    pub(super) const fn missing(&self, buf: &[u8]) -> usize {
+        self.needs.saturating_sub(buf.len())
+    }
+
     /// The kind and the length of the frame at the front of `buf`; `None` until it is complete. After a frame the caller
     /// takes it off the buffer.
     pub(super) fn next(&mut self, buf: &[u8]) -> Result<Option<(Frame, usize)>, Malformed> {
@@ -90,6 +97,7 @@ impl Scanner {
                 return Err(Malformed);
             }
             if buf.len() < end {
+                self.needs = end;
                 return Ok(None);
             }
             (self.at, self.open) = (end, self.open + more);

@@ -1,7 +1,7 @@
 //! From commands to the wire and back: one command, or one pipeline, is one round trip.
 
 use super::classify::classify;
-use super::driver::Answer;
+use super::driver::{Answer, Received};
 use super::foreign::ForeignConnection;
 use super::link::{Conn, Link};
 use super::resp::{self, Replies};
@@ -10,7 +10,7 @@ use crate::store::error::StoreError;
 use crate::store::wire::{Command, Reply, ScriptId, Verb, desync};
 
 /// Replies of this length are shared; a shorter one is copied for less.
-const LONG: usize = 4 << 10;
+const SHARED: usize = 4 << 10;
 
 /// One reply that needs no buffer.
 pub(super) type Owned = Result<Reply<'static>, StoreError>;
@@ -18,7 +18,7 @@ pub(super) type Owned = Result<Reply<'static>, StoreError>;
 /// The replies of one round trip.
 pub(in crate::store) enum Answers {
     /// As they were received; none of them is an error.
-    Received(Vec<u8>),
+    Received(Received),
     Read(Vec<Owned>),
 }
 
@@ -29,7 +29,10 @@ impl Answers {
         read: impl FnOnce(&mut dyn Iterator<Item = Result<Reply<'_>, StoreError>>) -> T,
     ) -> T {
         match self {
-            Self::Received(bytes) if bytes.len() >= LONG => read(&mut Replies::shared(&bytes.into())),
+            Self::Received(Received::Whole(bytes)) => read(&mut Replies::shared(&bytes)),
+            Self::Received(Received::Gathered(bytes)) if bytes.len() >= SHARED => {
+                read(&mut Replies::shared(&bytes.into()))
+            }
             Self::Received(bytes) => read(&mut Replies::new(&bytes)),
             Self::Read(replies) => read(&mut replies.into_iter()),
         }
