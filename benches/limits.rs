@@ -36,7 +36,7 @@ fn rules(c: &mut Criterion) {
             let key = Key::new(&KeyPrefix::default(), "limit", &i.to_string());
             LimitUse { key, rule: *rule, cost: 1 }
         };
-        let limits = rules.iter().enumerate().map(limit).collect();
+        let limits = rules.iter().enumerate().map(limit);
         let operation = DecideLimits::new(LimitVerb::Take, limits).unwrap();
         let state = State { used: 500, before: 10, ..State::empty(NOW_US) };
         let stored = vec![Some(state); rules.len()];

@@ -2,9 +2,8 @@
 //! embedded store where there is no Redis.
 //!
 //! - [`store`]: one handle over Redis or the embedded store.
-//! - [`rate_limit`]: limits on requests, exact over all processes, several at once.
+//! - [`rate_limit`]: limits on requests, exact over all processes, several at once, and their Tower layer.
 //! - [`session`]: sessions that survive races, and their Tower layer.
-//! - [`rate_limit`]: the rules of rate limiting: who a client is, by what it is counted, what it is told.
 //!
 //! # Features
 //!

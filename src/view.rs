@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 
 use http::header::HOST;
-use http::{Extensions, HeaderMap, HeaderValue, Uri};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Uri};
 
 /// The other end of a request's connection, as an extension of the request: the server or the framework's adapter puts it there, because
 /// a request alone does not tell.
@@ -58,6 +58,13 @@ pub trait RequestView {
     /// Where a request has no `host` line, its URI's authority is the host.
     fn each_header(&self, name: &str, visit: &mut dyn FnMut(&[u8]));
 
+    /// Whether the request has a header, with any value.
+    fn has_header(&self, name: &HeaderName) -> bool {
+        let mut found = false;
+        self.each_header(name.as_str(), &mut |_| found = true);
+        found
+    }
+
     /// The value of a header's first line.
     fn header(&self, name: &str) -> Option<Cow<'_, [u8]>> {
         let mut first: Option<Vec<u8>> = None;
@@ -102,6 +109,10 @@ impl<R: RequestView + ?Sized> RequestView for &R {
         (**self).each_header(name, visit);
     }
 
+    fn has_header(&self, name: &HeaderName) -> bool {
+        (**self).has_header(name)
+    }
+
     fn header(&self, name: &str) -> Option<Cow<'_, [u8]>> {
         (**self).header(name)
     }
@@ -126,6 +137,10 @@ impl<B> RequestView for http::Request<B> {
 
     fn each_header(&self, name: &str, visit: &mut dyn FnMut(&[u8])) {
         each_line(self.headers(), self.uri(), name, visit);
+    }
+
+    fn has_header(&self, name: &HeaderName) -> bool {
+        is_there(self.headers(), self.uri(), name)
     }
 
     fn header(&self, name: &str) -> Option<Cow<'_, [u8]>> {
@@ -154,6 +169,10 @@ impl RequestView for http::request::Parts {
         each_line(&self.headers, &self.uri, name, visit);
     }
 
+    fn has_header(&self, name: &HeaderName) -> bool {
+        is_there(&self.headers, &self.uri, name)
+    }
+
     fn header(&self, name: &str) -> Option<Cow<'_, [u8]>> {
         first_line(&self.headers, &self.uri, name)
     }
@@ -178,6 +197,11 @@ fn lines<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator<Item = &'a Hea
         few.then(|| headers.iter().filter(move |(other, _)| other.as_str() == name).map(|(_, value)| value));
     let hashed = (!few).then(|| headers.get_all(name).iter());
     looked_at.into_iter().flatten().chain(hashed.into_iter().flatten())
+}
+
+/// The same without a look at any value.
+fn is_there(headers: &HeaderMap, uri: &Uri, name: &HeaderName) -> bool {
+    headers.contains_key(name) || *name == HOST && uri.authority().is_some()
 }
 
 /// The same for the first line alone, without a copy.

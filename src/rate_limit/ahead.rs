@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::clock::micros;
 use crate::store::key::Key;
-use crate::store::op::{Decided, LimitUse, Standing, State, Verdict};
+use crate::store::op::{Decided, LimitUse, PerLimit, Standing, State, Verdict};
 
 /// How many keys may be charged ahead at once; further ones are charged request by request.
 const MAX_KEYS: usize = 1_000;
@@ -28,7 +28,7 @@ struct Held {
     left: u64,
     ends: Instant,
     /// What the store said when it was charged.
-    states: Vec<State>,
+    states: PerLimit<State>,
     now_us: u64,
     arrived: Instant,
 }
@@ -44,7 +44,7 @@ impl Ahead {
     }
 
     /// One request that was charged already.
-    pub(super) fn hand_out(&self, uses: &[LimitUse], now: Instant) -> Option<Vec<Standing>> {
+    pub(super) fn hand_out(&self, uses: &[LimitUse], now: Instant) -> Option<PerLimit<Standing>> {
         let mut all = self.held();
         let held = all.get_mut(uses)?;
         if held.left == 0 || held.ends <= now {

@@ -3,7 +3,8 @@
 use super::key::LimitKey;
 use super::quota::Quota;
 
-/// A question to a limiter: who, how much, and what differs for single limits. A text is a question about that key at cost 1.
+/// A question to a limiter: who, how much, and what differs for single limits. Whatever makes a [`LimitKey`] is a question about that key
+/// at cost 1: `limiter.check("alice")`, `limiter.check((client, "login"))`.
 ///
 /// ```
 /// use tower_keep::rate_limit::{Ask, Quota};
@@ -75,20 +76,9 @@ impl Ask {
     }
 }
 
-impl From<&str> for Ask {
-    fn from(key: &str) -> Self {
-        Self::new(key)
-    }
-}
-
-impl From<String> for Ask {
-    fn from(key: String) -> Self {
-        Self::new(key)
-    }
-}
-
-impl From<LimitKey> for Ask {
-    fn from(key: LimitKey) -> Self {
+/// Whatever makes a [`LimitKey`] is a question about it at cost 1: a text, a part, an address, a tuple of parts.
+impl<K: Into<LimitKey>> From<K> for Ask {
+    fn from(key: K) -> Self {
         Self::new(key)
     }
 }

@@ -11,7 +11,7 @@ use super::limit::{Limit, LimitMode};
 use super::refusals::Refusals;
 use super::warnings::Warnings;
 use crate::clock::Clock;
-use crate::store::key::Slot;
+use crate::store::key::{LimitKeys, Slot};
 use crate::store::{MemoryLimits, Store};
 
 const MAX_LIMITS: usize = 16;
@@ -47,8 +47,11 @@ impl RateLimiterBuilder {
         }
     }
 
-    /// The word in keys that sets this limiter's counts apart: 1 to 32 of `a-z 0-9 _ -`. Limiters with the same namespace count limits
-    /// of the same name and quota together. Default `default`.
+    /// The word in keys that sets this limiter's counts apart: 1 to 32 of `a-z 0-9 _ -`. Default `default`.
+    ///
+    /// Limiters with the same namespace on the same store share their counts, wherever they run: two that both have a limit of the same
+    /// name and quota charge **one** count for the same key. That is meant for the processes of one site. Limiters for different
+    /// purposes, such as two routes, need a namespace each; whoever leaves it out shares `default` with all who do so.
     pub fn namespace(mut self, namespace: &str) -> Self {
         namespace.clone_into(&mut self.namespace);
         self
@@ -131,7 +134,9 @@ impl RateLimiterBuilder {
                 .quota
                 .rule()
                 .map_err(|error| LimitConfigError::Quota { limit: limit.name.to_string(), error })?;
-            limits.push(Configured { word: rule.word(), rule, limit });
+            let words = [&self.namespace, &*limit.name, &rule.word()];
+            let keys = LimitKeys::new(self.store.prefix(), words, self.slot);
+            limits.push(Configured { keys, rule, limit });
         }
         Ok(RateLimiter(Arc::new(Engine {
             local: Store::in_memory_with(LOCAL, Clock::system()).with_prefix(self.store.prefix().clone()),

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::limit::LimitMode;
+use super::limit::{FailurePolicy, Limit, LimitMode};
 use super::quota::Quota;
-use crate::store::op::{Standing, Verdict};
+use crate::store::op::{PerLimit, Standing, Verdict};
 
 /// Where a limit's answer comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -54,9 +54,27 @@ pub struct LimitStatus {
     /// Where the subject stands; `None` if [nobody](Source::Nobody) was asked. After a refusal nothing was charged, so the
     /// limits that did not refuse stand as before.
     pub standing: Option<Standing>,
+    pub(super) failure: FailurePolicy,
 }
 
 impl LimitStatus {
+    /// A limit that nobody was asked about yet.
+    pub(super) fn unasked(limit: &Limit, quota: Quota) -> Self {
+        let Limit { name, mode, failure, .. } = limit;
+        let (name, mode, failure) = (name.clone(), *mode, *failure);
+        Self { name, quota, mode, source: Source::Nobody, standing: None, failure }
+    }
+
+    /// What somebody answered; nothing where there is no standing.
+    pub(super) const fn answer(&mut self, source: Source, standing: Option<Standing>) {
+        self.source = if standing.is_some() { source } else { Source::Nobody };
+        self.standing = standing;
+    }
+
+    pub(super) fn is_enforced(&self) -> bool {
+        self.mode == LimitMode::Enforced
+    }
+
     /// Whether this limit refused the request.
     #[must_use]
     pub const fn is_refused(&self) -> bool {
@@ -69,6 +87,34 @@ impl LimitStatus {
         matches!(self.mode, LimitMode::Shadow) && self.is_over()
     }
 
+    /// Whether the subject is banned with this limit ([`RateLimiter::ban`](super::RateLimiter::ban)).
+    #[must_use]
+    pub const fn is_banned(&self) -> bool {
+        matches!(self.standing, Some(Standing { banned: true, .. }))
+    }
+
+    /// How much is left. `None` if [nobody](Source::Nobody) was asked.
+    #[must_use]
+    pub fn remaining(&self) -> Option<u64> {
+        self.standing.map(|standing| standing.remaining)
+    }
+
+    /// How long to wait until this limit admits the request, if nothing else is charged; `None` when it does, when it never will,
+    /// because the cost is above its capacity, and when [nobody](Source::Nobody) was asked.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self.standing?.verdict {
+            Verdict::Refused { retry_after_us } => retry_after_us.map(Duration::from_micros),
+            Verdict::Admitted => None,
+        }
+    }
+
+    /// How long until all of it is there again, if nothing else is charged. `None` if [nobody](Source::Nobody) was asked.
+    #[must_use]
+    pub fn reset_after(&self) -> Option<Duration> {
+        self.standing.map(|standing| Duration::from_micros(standing.reset_us))
+    }
+
     const fn is_over(&self) -> bool {
         matches!(self.standing, Some(Standing { verdict: Verdict::Refused { .. }, .. }))
     }
@@ -79,7 +125,7 @@ impl LimitStatus {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct Decision {
-    pub(super) limits: Vec<LimitStatus>,
+    pub(super) limits: PerLimit<LimitStatus>,
 }
 
 impl Decision {
@@ -110,18 +156,15 @@ impl Decision {
     /// when it never will be, because its cost is above a capacity.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
-        let waits = self.refused().map(|status| match status.standing {
-            Some(Standing { verdict: Verdict::Refused { retry_after_us }, .. }) => retry_after_us,
-            _ => Some(0),
-        });
-        let longest_us = waits.max_by_key(|wait| wait.unwrap_or(u64::MAX))??;
-        Some(Duration::from_micros(longest_us))
+        // "Never" is longer than any time.
+        let waits = self.refused().map(LimitStatus::retry_after);
+        waits.max_by_key(|wait| wait.unwrap_or(Duration::MAX))?
     }
 
     /// What is left of the limit that is closest to exhaustion, among those that were asked and refuse.
     #[must_use]
     pub fn remaining(&self) -> Option<u64> {
-        let enforced = self.limits.iter().filter(|status| status.mode == LimitMode::Enforced);
-        enforced.filter_map(|status| status.standing).map(|standing| standing.remaining).min()
+        let enforced = self.limits.iter().filter(|status| status.is_enforced());
+        enforced.filter_map(LimitStatus::remaining).min()
     }
 }

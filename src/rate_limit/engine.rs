@@ -2,22 +2,23 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::ahead::Ahead;
 use super::ask::{Ask, Exception};
 use super::builder::RateLimiterBuilder;
-use super::check::{Asked, Check};
+use super::check::Check;
 use super::decision::{Decision, LimitStatus, Source};
 use super::error::LimitError;
 use super::event::LimitEvent;
 use super::key::LimitKey;
 use super::limit::{FailurePolicy, Limit, LimitMode};
+use super::quota::Quota;
 use super::refusals::Refusals;
 use super::warnings::Warnings;
 use crate::clock::micros;
-use crate::store::key::{Key, Slot};
-use crate::store::op::{DecideLimits, LimitUse, LimitVerb, ResetLimits, Rule, Verdict};
+use crate::store::key::{Key, LimitKeys, Slot};
+use crate::store::op::{DecideLimits, LimitUse, LimitVerb, ResetLimits, Rule};
 use crate::store::{Store, StoreError, StoreErrorKind, StoreKind};
 
 pub(super) type Hook = Arc<dyn Fn(&LimitEvent) + Send + Sync>;
@@ -46,7 +47,7 @@ pub(super) struct Engine {
 pub(super) struct Configured {
     pub(super) limit: Limit,
     pub(super) rule: Rule,
-    pub(super) word: String,
+    pub(super) keys: LimitKeys,
 }
 
 impl RateLimiter {
@@ -67,46 +68,7 @@ impl RateLimiter {
     ///
     /// When the future is dropped, the request may or may not have been charged.
     pub async fn check(&self, ask: impl Into<Ask> + Send) -> Result<Decision, LimitError> {
-        let check = self.begin(ask)?;
-        self.decide(check).await
-    }
-
-    /// The second half of [`check`](Self::check).
-    pub(super) async fn decide(&self, check: Check) -> Result<Decision, LimitError> {
-        match &self.0.ahead {
-            // In a box, so that the usual way's future stays small.
-            Some(ahead) if self.0.remembers() => Box::pin(self.check_ahead(ahead, check)).await,
-            _ => self.ask_store(check).await,
-        }
-    }
-
-    /// Charges for several requests at once, unless so many are refused. What was charged comes before what was refused since.
-    async fn check_ahead(&self, ahead: &Ahead, check: Check) -> Result<Decision, LimitError> {
-        let uses = uses(check.asked());
-        let asked = Instant::now();
-        if let Some(standings) = ahead.hand_out(&uses, asked) {
-            return Ok(check.decided(Source::Ahead, standings, Vec::new()));
-        }
-        if check.prepare().is_none() {
-            return check.known();
-        }
-        let many = check.times(ahead.requests);
-        // No limit is in shadow mode here: the builder refuses that.
-        let Some((Some(operation), _)) = many.prepare() else { return self.ask_store(check).await };
-        match self.0.store.batch_within(operation, self.0.deadline).await.and_then(|answer| answer) {
-            Ok(decided) if decided.verdict == Verdict::Admitted => {
-                if many.is_current() {
-                    ahead.keep(&uses, &decided, asked);
-                }
-                check.complete(Ok((Some(Ok(decided)), Vec::new())))
-            }
-            Ok(decided) => {
-                // So many are not there, and for a while that is known. One may be, unless what was heard says otherwise.
-                many.remember(&decided);
-                self.ask_store(check.again()).await
-            }
-            Err(error) => check.complete(Err(error)),
-        }
+        self.begin(ask)?.decide().await
     }
 
     /// [`check`](Self::check) at a cost.
@@ -125,13 +87,7 @@ impl RateLimiter {
     ///
     /// As [`check`](Self::check).
     pub async fn peek(&self, ask: impl Into<Ask> + Send) -> Result<Decision, LimitError> {
-        self.ask_store(Check::new(self.clone(), LimitVerb::Peek, self.resolve(ask.into())?)).await
-    }
-
-    async fn ask_store(&self, check: Check) -> Result<Decision, LimitError> {
-        let Some(questions) = check.prepare() else { return check.known() };
-        let answers = self.0.store.batch_within(questions, self.0.deadline).await;
-        check.complete(answers)
+        Check::put(self, LimitVerb::Peek, &ask.into(), |_| true)?.decide().await
     }
 
     /// The first half of [`check`](Self::check), for those who send several engines' operations in one batch: see
@@ -141,24 +97,32 @@ impl RateLimiter {
     ///
     /// As [`check`](Self::check), but for the store's failures.
     pub fn begin(&self, ask: impl Into<Ask>) -> Result<Check, LimitError> {
-        Ok(Check::new(self.clone(), LimitVerb::Take, self.resolve(ask.into())?))
+        Check::put(self, LimitVerb::Take, &ask.into(), |_| true)
     }
 
     /// The same, without the limits that have counted this request already.
-    pub(super) fn begin_unless(&self, ask: Ask, counted: impl Fn(&Key) -> bool) -> Result<Check, LimitError> {
-        let mut asked = self.resolve(ask)?;
-        asked.retain(|asked| !counted(&asked.usage.key));
-        Ok(Check::new(self.clone(), LimitVerb::Take, asked))
+    pub(super) fn begin_unless(
+        &self,
+        ask: &Ask,
+        counted: impl Fn(&Key) -> bool,
+    ) -> Result<Check, LimitError> {
+        Check::put(self, LimitVerb::Take, ask, |key| !counted(key))
     }
 
     /// A request cannot be asked about, because the store failed before its key was known: no process can count it alone then.
     pub(super) fn without_store(&self, error: &StoreError) -> Result<(), LimitError> {
         let enforced = || self.limits().filter(|limit| limit.mode == LimitMode::Enforced);
         for limit in enforced() {
-            self.0.fail(limit, error.kind());
+            self.0.fail(&limit.name, limit.failure, error.kind());
         }
         let closed = enforced().any(|limit| limit.failure == FailurePolicy::Closed);
         if closed { Err(error.clone().into()) } else { Ok(()) }
+    }
+
+    /// The limits that refuse, before anybody asked.
+    pub(super) fn statuses(&self) -> Vec<LimitStatus> {
+        let statuses = self.limits().map(|limit| LimitStatus::unasked(limit, limit.quota));
+        statuses.filter(LimitStatus::is_enforced).collect()
     }
 
     pub(super) fn warnings(&self) -> &Warnings {
@@ -171,7 +135,8 @@ impl RateLimiter {
     }
 
     /// Gives back what a request cost, such as one that failed through no fault of the client's. There is never more than a full
-    /// limit. The answer tells where the limits stand then. One round trip.
+    /// limit. It is given back under the quotas of the question: what was charged with a plan ([`Ask::quota_for`]) is refunded with the
+    /// same. The answer tells where the limits stand then. One round trip.
     ///
     /// # Errors
     ///
@@ -180,8 +145,8 @@ impl RateLimiter {
         self.change(LimitVerb::Refund, ask.into()).await
     }
 
-    /// Charges a cost without a decision, or what is left if that is less. To keep somebody out for longer, use [`ban`](Self::ban).
-    /// One round trip.
+    /// Charges a cost without a decision, or what is left if that is less, under the quotas of the question as
+    /// [`refund`](Self::refund) does. To keep somebody out for longer, use [`ban`](Self::ban). One round trip.
     ///
     /// # Errors
     ///
@@ -191,8 +156,11 @@ impl RateLimiter {
     }
 
     /// Refuses everything for a time, at most a hundred years, whatever is left; zero lifts the ban. It holds for the limits and quotas
-    /// of the question: who is checked with a plan ([`Ask::quota_for`]) must be banned with the same. Meanwhile limits recover as usual. One
-    /// round trip.
+    /// of the question: who is checked with a plan ([`Ask::quota_for`]) must be banned with the same, and with each plan that it may
+    /// have. Meanwhile limits recover as usual. One round trip.
+    ///
+    /// Whoever is banned is told so: the answer's problem type is [`RefusalReason::AbnormalUsage`](super::RefusalReason::AbnormalUsage),
+    /// and [`LimitStatus::is_banned`] says it to the app.
     ///
     /// # Errors
     ///
@@ -206,28 +174,33 @@ impl RateLimiter {
     }
 
     async fn change(&self, verb: LimitVerb, ask: Ask) -> Result<Vec<LimitStatus>, LimitError> {
-        let asked = self.resolve(ask)?;
-        let Some(operation) = DecideLimits::new(verb, uses(&asked)) else {
+        let (mut statuses, mut limits) = (Vec::new(), Vec::new());
+        self.0.resolve(&ask, |status, limit| {
+            statuses.push(status);
+            limits.push(limit);
+        })?;
+        let keys: Vec<Key> = limits.iter().map(|limit| limit.key.clone()).collect();
+        let Some(operation) = DecideLimits::new(verb, limits) else {
             return Ok(Vec::new());
         };
-        let answer = self.0.store.batch_within(&operation, self.0.deadline).await;
+        let answer = self.0.store.batch_within(operation, self.0.deadline).await;
         // Whatever the answer: it may have happened.
-        self.0.forget(&operation.limits().map(|limit| limit.key.clone()).collect::<Vec<_>>());
+        self.0.forget(&keys);
         let decided = answer.and_then(|answer| answer)?;
-        let status = |(asked, standing): (&Asked, _)| asked.status(&self.0, Source::Store, Some(standing));
-        Ok(asked.iter().zip(decided.standings).map(status).collect())
+        let told = statuses.iter_mut().zip(decided.standings);
+        told.for_each(|(status, standing)| status.answer(Source::Store, Some(standing)));
+        Ok(statuses)
     }
 
-    /// Forgets what the limits have counted for a key under the quotas of the question, bans included. The answer is for how many limits
-    /// there was something.
-    /// One round trip (`DEL`).
+    /// Forgets what the limits have counted for a key under the quotas of the question, bans included; what was counted with another plan
+    /// stays. The answer is for how many limits there was something. One round trip (`DEL`).
     ///
     /// # Errors
     ///
     /// As [`refund`](Self::refund).
     pub async fn reset(&self, ask: impl Into<Ask> + Send) -> Result<u64, LimitError> {
-        let asked = self.resolve(ask.into())?;
-        let keys: Vec<Key> = asked.into_iter().map(|asked| asked.usage.key).collect();
+        let mut keys = Vec::new();
+        self.0.resolve(&ask.into(), |_, limit| keys.push(limit.key))?;
         let Some(operation) = ResetLimits::new(keys.clone()) else { return Ok(0) };
         let answer = self.0.store.batch_within(operation, self.0.deadline).await;
         self.0.forget(&keys);
@@ -251,18 +224,22 @@ impl RateLimiter {
     pub fn limits(&self) -> impl Iterator<Item = &Limit> {
         self.0.limits.iter().map(|configured| &configured.limit)
     }
+}
 
-    /// What a question means for each limit that it concerns.
-    fn resolve(&self, ask: Ask) -> Result<Vec<Asked>, LimitError> {
-        let Ask { key, cost, exceptions } = ask;
-        let known = |name: &str| self.0.limits.iter().any(|configured| *configured.limit.name == *name);
-        if !exceptions.iter().all(|(name, _)| known(name)) {
+impl Engine {
+    /// Tells what a question means for each limit that it concerns, in order.
+    pub(super) fn resolve(
+        &self,
+        ask: &Ask,
+        mut tell: impl FnMut(LimitStatus, LimitUse),
+    ) -> Result<(), LimitError> {
+        let known = |name: &str| self.limits.iter().any(|configured| *configured.limit.name == *name);
+        if !ask.exceptions.iter().all(|(name, _)| known(name)) {
             return Err(LimitError::UnknownLimit);
         }
-        let mut asked = Vec::with_capacity(self.0.limits.len());
-        'limits: for (index, configured) in self.0.limits.iter().enumerate() {
-            let (mut subject, mut cost, mut plan) = (&key, cost, None);
-            for (name, exception) in &exceptions {
+        'limits: for configured in &self.limits {
+            let (mut subject, mut cost, mut plan) = (&ask.key, ask.cost, None);
+            for (name, exception) in &ask.exceptions {
                 if **name != *configured.limit.name {
                     continue;
                 }
@@ -276,41 +253,32 @@ impl RateLimiter {
             if subject.is_empty() {
                 return Err(LimitError::EmptyKey);
             }
-            if self.0.slot == Slot::Subject && *subject != key {
+            if self.slot == Slot::Subject && *subject != ask.key {
                 return Err(LimitError::DifferentSlots);
             }
-            asked.push(self.0.asked(index, plan, subject, cost));
+            let (quota, usage) = self.usage(configured, plan, subject, cost);
+            tell(LimitStatus::unasked(&configured.limit, quota), usage);
         }
-        Ok(asked)
+        Ok(())
     }
-}
 
-/// The same in the store's terms.
-pub(super) fn uses(asked: &[Asked]) -> Vec<LimitUse> {
-    asked.iter().map(|asked| asked.usage.clone()).collect()
-}
-
-impl Engine {
-    fn asked(
+    fn usage(
         &self,
-        index: usize,
-        plan: Option<(super::Quota, Rule)>,
+        configured: &Configured,
+        plan: Option<(Quota, Rule)>,
         subject: &LimitKey,
         cost: u64,
-    ) -> Asked {
-        let Configured { limit, rule, word } = &self.limits[index];
-        let name = [&self.namespace, &*limit.name, word];
-        let (quota, rule, key) = match plan {
-            None => {
-                (limit.quota, *rule, Key::limit(self.store.prefix(), name, subject.as_composite(), self.slot))
-            }
-            Some((quota, rule)) => {
-                let [namespace, name, _] = name;
-                let name = [namespace, name, &rule.word()];
-                (quota, rule, Key::limit(self.store.prefix(), name, subject.as_composite(), self.slot))
-            }
+    ) -> (Quota, LimitUse) {
+        let Configured { limit, rule, keys } = configured;
+        let Some((quota, rule)) = plan else {
+            return (limit.quota, LimitUse { key: keys.of(subject.as_composite()), rule: *rule, cost });
         };
-        Asked { index, quota, usage: LimitUse { key, rule, cost } }
+        let keys = self.keys(&limit.name, rule);
+        (quota, LimitUse { key: keys.of(subject.as_composite()), rule, cost })
+    }
+
+    fn keys(&self, limit: &str, rule: Rule) -> LimitKeys {
+        LimitKeys::new(self.store.prefix(), [&self.namespace, limit, &rule.word()], self.slot)
     }
 
     /// Whether refusals are worth remembering: the embedded store is as near as the memory.
@@ -327,14 +295,14 @@ impl Engine {
     }
 
     /// A limit goes by its policy.
-    pub(super) fn fail(&self, limit: &Limit, kind: StoreErrorKind) {
-        crate::metric::count("tower_keep_limit_failures_total", limit.failure.as_str());
-        self.tell(&LimitEvent::Failed { limit: limit.name.clone(), policy: limit.failure, kind });
+    pub(super) fn fail(&self, limit: &Arc<str>, policy: FailurePolicy, kind: StoreErrorKind) {
+        crate::metric::count("tower_keep_limit_failures_total", policy.as_str());
+        self.tell(|| LimitEvent::Failed { limit: limit.clone(), policy, kind });
     }
 
-    pub(super) fn tell(&self, event: &LimitEvent) {
+    pub(super) fn tell(&self, event: impl FnOnce() -> LimitEvent) {
         if let Some(hook) = &self.hook {
-            hook(event);
+            hook(&event());
         }
     }
 }

@@ -26,6 +26,9 @@ pub enum LimitError {
     /// The operating system gave no random bytes.
     #[error("the operating system gave no random bytes")]
     Randomness,
+    /// What goes on in the background needs a tokio runtime.
+    #[error("a place is renewed by a task; call this within a tokio runtime that lasts")]
+    NoRuntime,
 }
 
 impl LimitError {
@@ -38,7 +41,8 @@ impl LimitError {
             | Self::UnknownLimit
             | Self::DifferentSlots
             | Self::Quota(_)
-            | Self::Randomness => http::StatusCode::INTERNAL_SERVER_ERROR,
+            | Self::Randomness
+            | Self::NoRuntime => http::StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 }

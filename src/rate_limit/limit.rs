@@ -55,6 +55,9 @@ pub struct Limit {
 
 impl Limit {
     /// A limit called `name`: 1 to 32 of `a-z 0-9 _ -`.
+    ///
+    /// Its count is shared with every limit of the same name and quota whose limiter has the same
+    /// [namespace](super::RateLimiterBuilder::namespace) and store, also with one that is meant for something else.
     pub fn new(name: &str, quota: Quota) -> Self {
         Self { name: name.into(), quota, failure: FailurePolicy::default(), mode: LimitMode::default() }
     }

@@ -53,14 +53,16 @@
 //!
 //! # Warnings
 //!
-//! Settings that look wrong are logged, once for each limiter, with a link to here:
+//! Settings that look wrong are logged, once for each limiter, with a link to here or to the guide on proxies:
 //!
 //! - *a peer that is not trusted sent a forwarding header*: if the peer is your proxy, name it in [`TrustedProxies`]; if not, somebody
 //!   tried, and it had no effect.
 //! - *all requests come from one peer that forwards them*: a thousand in a row. Everybody behind that proxy shares one count until it is
 //!   named in [`TrustedProxies`].
-//! - *who the client is is unknown*: with the reason. For "no peer address", have the server put [`PeerAddr`](crate::view::PeerAddr) into
-//!   requests (with axum: `by_client` of the adapter, and `into_make_service_with_connect_info`).
+//! - *requests have no peer address*: have the server put [`PeerAddr`](crate::view::PeerAddr) into requests. With axum, use `by_client` of
+//!   the adapter, and serve with `into_make_service_with_connect_info::<SocketAddr>()`. Until then each request is one
+//!   [without a key](WithoutKey).
+//! - *who the client is is unknown*: with the reason; a trusted proxy does not say it.
 //! - *no session layer is outside of it*: add the session layer after the limit's, so that it is the outer one.
 //! - *a limit cannot be asked*: a question names an unknown limit, or a plan has an impossible quota.
 //! - *dropped without having seen a request*: the layer stands around no route that was called; with axum, `Router::layer` covers the
@@ -118,7 +120,7 @@ pub use client::{
     AddressSource, Client, ClientAddress, Grouping, MAX_HEADER_BYTES, MAX_HOPS, MAX_NETWORKS, Network,
     NetworkError, NoClient, NoClientReason, ProxyError, ProxyHeader, TrustedProxies,
 };
-pub use concurrency::{Acquired, Concurrency, Permit, Renewed};
+pub use concurrency::{Acquired, Concurrency, Kept, Permit, Renewed};
 pub use decision::{Decision, LimitStatus, Source};
 pub use engine::RateLimiter;
 pub use error::{LimitConfigError, LimitError};
@@ -129,8 +131,8 @@ pub use fields::{
 };
 pub use key::{KeyPart, LimitKey};
 pub use layer::{
-    Cost, RateLimitBody, RateLimitLayer, RateLimitLayerBuilder, RateLimitService, RateLimits, Refused,
-    ResponseFuture, Settle, WithoutKey,
+    Cost, RateLimitBody, RateLimitLayer, RateLimitLayerBuilder, RateLimitService, RateLimits, RefusalCause,
+    Refused, ResponseFuture, Settle, WithoutKey,
 };
 pub use limit::{FailurePolicy, Limit, LimitMode};
 pub use quota::{Quota, QuotaError};

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 
-use super::fields::{LimitReport, ResponseFields};
+use super::fields::{LimitReport, PolicyName, ResponseFields, Told};
 use crate::body::{KeepBody, Problem};
 use crate::view::RequestView;
 
@@ -56,6 +56,13 @@ impl RefusalReason {
         }
     }
 
+    /// The body of problem details that name the policies that refused.
+    pub(super) fn problem<'a>(self, violated: impl Iterator<Item = &'a PolicyName>) -> Bytes {
+        let names: Vec<&str> = violated.map(PolicyName::as_str).collect();
+        let problem = Problem::new(self.status()).kind(self.uri(), self.title());
+        problem.member("violated-policies", names).to_json().into()
+    }
+
     /// `RESOURCE_EXHAUSTED` or `UNAVAILABLE`.
     const fn grpc_status(self) -> &'static str {
         match self {
@@ -82,7 +89,10 @@ impl RefusalForm {
     /// The form for a request, by its content type: gRPC where that begins with `application/grpc`.
     #[must_use]
     pub fn of(request: &impl RequestView) -> Self {
-        request.with_header("content-type", |value| {
+        if !request.has_header(&CONTENT_TYPE) {
+            return Self::Problem;
+        }
+        request.with_header(CONTENT_TYPE.as_str(), |value| {
             let begins = |prefix: &[u8]| {
                 value
                     .and_then(|value| value.get(..prefix.len()))
@@ -138,45 +148,46 @@ impl RefusalForm {
         report: &LimitReport,
         fields: ResponseFields,
     ) -> Response<KeepBody<B>> {
-        let mut response = match self {
-            Self::Problem => problem(reason, report),
-            Self::Grpc => grpc("application/grpc", reason, report),
-            Self::GrpcWeb => grpc("application/grpc-web", reason, report),
-        };
+        let mut response = self.refuse(reason, report.told(), None);
         fields.apply(report, response.headers_mut());
+        response.map(KeepBody::own)
+    }
+
+    /// The same without the fields, and with a problem's body that may be written already.
+    pub(super) fn refuse(
+        self,
+        reason: RefusalReason,
+        told: Told<'_>,
+        problem: Option<&Bytes>,
+    ) -> Response<Bytes> {
+        let content_type = match self {
+            Self::Problem => {
+                let body = problem.cloned().unwrap_or_else(|| reason.problem(told.violated()));
+                return answer(reason.status(), "application/problem+json", body);
+            }
+            Self::Grpc => "application/grpc",
+            Self::GrpcWeb => "application/grpc-web",
+        };
+        let mut response = answer(StatusCode::OK, content_type, Bytes::new());
+        let headers = response.headers_mut();
+        headers.insert(GRPC_STATUS, HeaderValue::from_static(reason.grpc_status()));
+        // Names of policies are printable ASCII, of which the message escapes the per cent sign alone.
+        let names: Vec<&str> = told.violated().map(PolicyName::as_str).collect();
+        let message = format!("{}: {}", reason.title(), names.join(", ")).replace('%', "%25");
+        if let Ok(message) = HeaderValue::try_from(message) {
+            headers.insert(GRPC_MESSAGE, message);
+        }
         response
     }
 }
 
-fn names(report: &LimitReport) -> Vec<&str> {
-    report.violated().map(super::fields::PolicyName::as_str).collect()
-}
-
-fn problem<B>(reason: RefusalReason, report: &LimitReport) -> Response<KeepBody<B>> {
-    // Straight into a text: this answers floods. Type and title are ours and need no escaping.
-    let (status, uri, title) = (reason.status(), reason.uri(), reason.title());
-    let names = serde_json::to_string(&names(report)).unwrap_or_else(|_| "[]".to_owned());
-    let code = status.as_u16();
-    let body = format!(r#"{{"type":"{uri}","title":"{title}","status":{code},"violated-policies":{names}}}"#);
-    let mut response = Response::new(KeepBody::own(body.into()));
+fn answer(status: StatusCode, content_type: &'static str, body: Bytes) -> Response<Bytes> {
+    let mut response = Response::new(body);
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     if status == StatusCode::SERVICE_UNAVAILABLE {
         headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
-    }
-    response
-}
-
-fn grpc<B>(content_type: &'static str, reason: RefusalReason, report: &LimitReport) -> Response<KeepBody<B>> {
-    // Names of policies are printable ASCII, of which the message escapes the per cent sign alone.
-    let message = format!("{}: {}", reason.title(), names(report).join(", ")).replace('%', "%25");
-    let mut response = Response::new(KeepBody::own(Bytes::new()));
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    headers.insert(GRPC_STATUS, HeaderValue::from_static(reason.grpc_status()));
-    if let Ok(message) = HeaderValue::try_from(message) {
-        headers.insert(GRPC_MESSAGE, message);
     }
     response
 }

@@ -13,7 +13,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::store::key::Key;
-use crate::store::op::{Rule, Standing, State, Verdict};
+use crate::store::op::{LimitUse, PerLimit, Rule, Standing, State, Verdict};
 
 /// For how long a cost that is never possible is remembered: what else the answer says should not grow too old.
 const NEVER: Duration = Duration::from_secs(1);
@@ -57,10 +57,15 @@ impl Refusal {
         Some(Self { rule, state, now_us, arrived, ends })
     }
 
-    fn standing(&self, now: Instant, cost: u64) -> Standing {
+    /// What it says now about a cost, while it refuses that.
+    fn still(&self, now: Instant, cost: u64) -> Option<Standing> {
+        if now >= self.ends {
+            return None;
+        }
         let since = crate::clock::micros(now.saturating_duration_since(self.arrived));
         let now_us = self.now_us.saturating_add(since);
-        self.rule.standing(self.rule.at(Some(self.state), now_us), now_us, cost)
+        let standing = self.rule.standing(self.rule.at(Some(self.state), now_us), now_us, cost);
+        (standing.verdict != Verdict::Admitted).then_some(standing)
     }
 }
 
@@ -79,13 +84,20 @@ impl Refusals {
         self.memory().epoch
     }
 
-    /// The refusal that is already known.
-    pub(super) fn recall(&self, key: &Key, cost: u64, now: Instant) -> Option<Standing> {
+    /// What is known to be refused of these limits, one item for each, if anything is; and the epoch.
+    pub(super) fn recall<'a>(
+        &self,
+        limits: impl Iterator<Item = &'a LimitUse>,
+        now: impl FnOnce() -> Instant,
+    ) -> (Epoch, Option<PerLimit<Option<Standing>>>) {
         let memory = self.memory();
-        let refusal = *memory.refusals.get(key)?;
-        drop(memory);
-        let standing = refusal.standing(now, cost);
-        (now < refusal.ends && standing.verdict != Verdict::Admitted).then_some(standing)
+        if memory.refusals.is_empty() {
+            return (memory.epoch, None);
+        }
+        let now = std::cell::LazyCell::new(now); // most requests are not known
+        let look = |limit: &LimitUse| memory.refusals.get(&limit.key)?.still(*now, limit.cost);
+        let standings: PerLimit<_> = limits.map(look).collect();
+        (memory.epoch, standings.iter().any(Option::is_some).then_some(standings))
     }
 
     /// Remembers a refusal, unless something changed since the question was sent. When the memory is full, the refusal that ends
@@ -142,17 +154,24 @@ mod tests {
         refusal(Rule::Window(Window { limit: 5, window_us: seconds * 1_000_000 }), 5, 1)
     }
 
+    /// What is known of one limit.
+    fn recalled(refusals: &Refusals, key: &Key, cost: u64, now: Instant) -> Option<Standing> {
+        let rule = Rule::Window(Window { limit: 1, window_us: 1 }); // the refusal has its own
+        let limit = LimitUse { key: key.clone(), rule, cost };
+        refusals.recall([&limit].into_iter(), || now).1?.into_iter().next()?
+    }
+
     #[test]
     fn it_is_refused_until_the_promised_time_and_not_longer() {
         let refusals = Refusals::new(10);
         let refusal = window(10);
         refusals.remember(&key("a"), refusal, refusals.epoch());
         let after = |ms| refusal.arrived + Duration::from_millis(ms);
-        let standing = refusals.recall(&key("a"), 1, after(4000)).unwrap();
+        let standing = recalled(&refusals, &key("a"), 1, after(4000)).unwrap();
         assert_eq!(standing.verdict, Verdict::Refused { retry_after_us: Some(6_000_000) });
-        assert!(refusals.recall(&key("a"), 1, after(9999)).is_some());
-        assert!(refusals.recall(&key("a"), 1, after(10_000)).is_none());
-        assert!(refusals.recall(&key("b"), 1, after(0)).is_none());
+        assert!(recalled(&refusals, &key("a"), 1, after(9999)).is_some());
+        assert!(recalled(&refusals, &key("a"), 1, after(10_000)).is_none());
+        assert!(recalled(&refusals, &key("b"), 1, after(0)).is_none());
     }
 
     #[test]
@@ -162,11 +181,11 @@ mod tests {
         let refusal = refusal(bucket, 10_000_000, 5);
         refusals.remember(&key("a"), refusal, refusals.epoch());
         let after = |ms| refusal.arrived + Duration::from_millis(ms);
-        assert!(refusals.recall(&key("a"), 1, after(999)).is_some());
-        assert!(refusals.recall(&key("a"), 1, after(1000)).is_none());
-        assert!(refusals.recall(&key("a"), 5, after(4999)).is_some());
-        assert!(refusals.recall(&key("a"), 10, after(4999)).is_some());
-        assert!(refusals.recall(&key("a"), 5, after(5000)).is_none());
+        assert!(recalled(&refusals, &key("a"), 1, after(999)).is_some());
+        assert!(recalled(&refusals, &key("a"), 1, after(1000)).is_none());
+        assert!(recalled(&refusals, &key("a"), 5, after(4999)).is_some());
+        assert!(recalled(&refusals, &key("a"), 10, after(4999)).is_some());
+        assert!(recalled(&refusals, &key("a"), 5, after(5000)).is_none());
     }
 
     #[test]
@@ -175,7 +194,7 @@ mod tests {
         for (name, seconds) in [("a", 40), ("b", 10), ("c", 30), ("a", 50), ("d", 20)] {
             refusals.remember(&key(name), window(seconds), refusals.epoch());
         }
-        let known = |name| refusals.recall(&key(name), 1, Instant::now()).is_some();
+        let known = |name| recalled(&refusals, &key(name), 1, Instant::now()).is_some();
         assert_eq!(["a", "b", "c", "d"].map(known), [true, false, true, true]);
         let memory = refusals.memory();
         assert_eq!((memory.refusals.len(), memory.ends.len()), (3, 3));
@@ -187,9 +206,9 @@ mod tests {
         let asked = refusals.epoch();
         refusals.remember(&key("a"), window(10), asked);
         refusals.forget(&[key("a")]);
-        assert!(refusals.recall(&key("a"), 1, Instant::now()).is_none());
+        assert!(recalled(&refusals, &key("a"), 1, Instant::now()).is_none());
         refusals.remember(&key("a"), window(10), asked);
-        assert!(refusals.recall(&key("a"), 1, Instant::now()).is_none());
+        assert!(recalled(&refusals, &key("a"), 1, Instant::now()).is_none());
         assert!(refusals.memory().ends.is_empty());
     }
 }

@@ -8,6 +8,8 @@ use super::client::{ClientAddress, NoClientReason};
 
 /// Where the log lines are explained.
 const HELP: &str = "https://docs.rs/tower-keep/latest/tower_keep/rate_limit/index.html#warnings";
+/// Where the settings for proxies are explained.
+const PROXIES: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "/blob/main/docs/proxies.md");
 /// So many requests with a forwarding header, all from one peer, are no coincidence.
 const MANY: u32 = 1_000;
 
@@ -38,14 +40,14 @@ impl Warnings {
     pub(super) fn untrusted_header(&self, peer: ClientAddress) {
         if self.first(UNTRUSTED_HEADER) {
             tracing::warn!(
-                help = HELP,
+                help = PROXIES,
                 "a peer that is not trusted sent a forwarding header, which was not read; if it is your proxy, name it in TrustedProxies"
             );
         }
         if self.said.load(Ordering::Relaxed) & ONE_CLIENT == 0 && self.all_from_one(peer.ip()) {
             self.said.fetch_or(ONE_CLIENT, Ordering::Relaxed);
             tracing::warn!(
-                help = HELP,
+                help = PROXIES,
                 "all requests come from one peer that forwards them, and count as one client; name your proxy in TrustedProxies"
             );
         }
@@ -64,9 +66,16 @@ impl Warnings {
 
     /// A request's client is unknown.
     pub(super) fn no_client(&self, reason: NoClientReason) {
-        let warning = if reason == NoClientReason::NoPeer { NO_PEER } else { NO_CLIENT };
-        if self.first(warning) {
-            tracing::error!(help = HELP, %reason, "a limit counts by client, and who the client is is unknown");
+        if reason == NoClientReason::NoPeer {
+            if self.first(NO_PEER) {
+                tracing::error!(
+                    help = PROXIES,
+                    "a limit counts by client, and requests have no peer address; with axum, use `by_client` of tower-keep-axum and \
+                     `into_make_service_with_connect_info::<SocketAddr>()`; elsewhere, have the server put `PeerAddr` into requests"
+                );
+            }
+        } else if self.first(NO_CLIENT) {
+            tracing::error!(help = PROXIES, %reason, "a limit counts by client, and who the client is is unknown");
         }
     }
 
@@ -117,10 +126,12 @@ mod tests {
         }
         let said = log.warnings();
         assert_eq!(said.len(), 5, "{said:#?}");
-        assert!(
-            said.iter().all(|line| line.contains("#warnings") && !line.contains("192.0.2.1")),
-            "{said:#?}"
-        );
+        let linked = |line: &String| line.contains("#warnings") || line.contains("/docs/proxies.md");
+        assert!(said.iter().all(|line| linked(line) && !line.contains("192.0.2.1")), "{said:#?}");
+        let names_what_to_do = |line: &String| {
+            line.contains("by_client") && line.contains("into_make_service_with_connect_info")
+        };
+        assert!(said.iter().any(names_what_to_do), "{said:#?}");
     }
 
     #[test]

@@ -100,12 +100,7 @@ impl Key {
         subject: &Composite,
         slot: Slot,
     ) -> Self {
-        let (prefix, subject) = (prefix.as_str(), subject.as_str());
-        let words: &[&str] = match slot {
-            Slot::Namespace => &[prefix, ":limit:{", namespace, "}:", name, ":", quota, ":", subject],
-            Slot::Subject => &[prefix, ":limit:", namespace, ":", name, ":", quota, ":{", subject, "}"],
-        };
-        Self(words.concat())
+        LimitKeys::new(prefix, [namespace, name, quota], slot).of(subject)
     }
 
     /// The key as it stands in the store.
@@ -118,6 +113,35 @@ impl Key {
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Key(..)")
+    }
+}
+
+/// All keys of one limit, but for the subject: worked out once, so that a request's key is two texts put together. See [`Key::limit`].
+#[derive(Clone, Debug)]
+pub struct LimitKeys {
+    before: String,
+    after: &'static str,
+}
+
+impl LimitKeys {
+    /// The three words are checked ones.
+    #[must_use]
+    pub fn new(prefix: &KeyPrefix, [namespace, name, quota]: [&str; 3], slot: Slot) -> Self {
+        let prefix = prefix.as_str();
+        let (before, after): (&[&str], _) = match slot {
+            Slot::Namespace => (&[prefix, ":limit:{", namespace, "}:", name, ":", quota, ":"], ""),
+            Slot::Subject => (&[prefix, ":limit:", namespace, ":", name, ":", quota, ":{"], "}"),
+        };
+        Self { before: before.concat(), after }
+    }
+
+    /// The key under which a subject is counted.
+    #[must_use]
+    pub fn of(&self, subject: &Composite) -> Key {
+        let subject = subject.as_str();
+        let mut key = String::with_capacity(self.before.len() + subject.len() + self.after.len());
+        [&self.before, subject, self.after].into_iter().for_each(|part| key.push_str(part));
+        Key(key)
     }
 }
 
@@ -151,7 +175,7 @@ impl Composite {
     /// Joins the parts, in order.
     #[must_use]
     pub fn of<'a, N: AsRef<str>>(parts: impl IntoIterator<Item = (N, Part<'a>)>) -> Self {
-        let mut text = String::new();
+        let mut text = String::with_capacity(MAX_PART / 2);
         for (name, part) in parts {
             if !text.is_empty() {
                 text.push(',');
@@ -206,9 +230,20 @@ impl fmt::Debug for Part<'_> {
     }
 }
 
-/// Whether `b` stands in a key unescaped (RFC 3986 §2.3, unreserved).
+/// Which bytes stand in a key unescaped (RFC 3986 §2.3, unreserved).
+const UNRESERVED: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut b = 0;
+    while b < table.len() {
+        let byte = b as u8;
+        table[b] = byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
+        b += 1;
+    }
+    table
+};
+
 const fn is_unreserved(b: u8) -> bool {
-    b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~')
+    UNRESERVED[b as usize]
 }
 
 fn push_hash(key: &mut String, value: &[u8]) {

@@ -42,6 +42,7 @@ mod redis;
 mod revocations;
 mod wire;
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -213,18 +214,29 @@ impl Store {
     /// # Cancel safety
     ///
     /// As [`batch`](Self::batch).
-    pub async fn batch_within<B: Batch>(
+    pub fn batch_within<B: Batch>(
         &self,
         batch: B,
         deadline: Duration,
-    ) -> Result<B::Outputs, StoreError> {
-        self.carry_out(batch, Some(deadline)).await
+    ) -> impl Future<Output = Result<B::Outputs, StoreError>> + Send {
+        self.carry_out(batch, Some(deadline))
     }
 
     /// The same without an await, where the store is embedded; `None` beside Redis.
     pub(crate) fn run_in_process<B: Batch>(&self, batch: &B) -> Option<B::Outputs> {
         match &self.backend {
             Backend::Memory(memory) => Some(self.apply(memory, batch)),
+            Backend::Redis(_) => None,
+        }
+    }
+
+    /// The same for limits, which are asked about each request: without the detour of a reply.
+    pub(crate) fn decide_in_process(
+        &self,
+        limits: &op::DecideLimits,
+    ) -> Option<Result<op::Decided, StoreError>> {
+        match &self.backend {
+            Backend::Memory(memory) => Some(memory.run(|db| limits.decide_on(db))),
             Backend::Redis(_) => None,
         }
     }

@@ -54,8 +54,7 @@ impl<'a> Case<'a> {
 
     async fn ask(&self, verb: LimitVerb, cost: u64) -> Decided {
         let limit = |(key, rule): &(Key, Rule)| LimitUse { key: key.clone(), rule: *rule, cost };
-        let operation =
-            DecideLimits::new(verb, self.1.iter().map(limit).collect()).expect("there are limits");
+        let operation = DecideLimits::new(verb, self.1.iter().map(limit)).expect("there are limits");
         self.0.run(operation).await.expect("serves")
     }
 

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use keep_testing::RedisServer;
-use tower_keep::rate_limit::{Acquired, Concurrency, FailurePolicy, Permit, Renewed};
+use tower_keep::rate_limit::{Acquired, Concurrency, FailurePolicy, LimitError, Permit, Renewed};
+use tower_keep::store::Store;
 
 use crate::fixture::*;
 
@@ -73,6 +74,69 @@ async fn a_place_that_nobody_renews_is_free_and_a_renewed_one_is_not() {
     kept.release().await.unwrap();
     assert!(held(&limiter).await.is_some());
     all_keys_end(&server);
+}
+
+/// Both stores: one on Redis, which lives as long as the server, and the embedded one.
+async fn on_both_stores(talk: impl AsyncFn(Store)) {
+    let server = RedisServer::start();
+    talk(patient(&server)).await;
+    all_keys_end(&server);
+    talk(Store::in_memory()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_place_that_is_kept_outlives_its_time_and_is_given_back_on_drop() {
+    on_both_stores(async |store| {
+        let ttl = Duration::from_millis(600);
+        let jobs = Concurrency::new(store, "jobs", 2, ttl).unwrap().deadline(LONG);
+        let (kept, forgotten) = (held(&jobs).await.unwrap().keep().unwrap(), held(&jobs).await.unwrap());
+        // Twice as long as a place lasts, the other one is free and this one is not.
+        for _ in 0..2 {
+            eventually("the forgotten place is free", async || held(&jobs).await.is_some()).await;
+            assert!(held(&jobs).await.is_none());
+        }
+        assert_eq!(forgotten.renew().await.unwrap(), Renewed::Lost);
+        assert!(kept.is_held());
+        drop(kept);
+        let mut places = Vec::new();
+        eventually("both places are free", async || {
+            places.extend(held(&jobs).await);
+            places.len() >= 2
+        })
+        .await;
+        for permit in places {
+            permit.keep().unwrap().release().await.unwrap();
+        }
+        let places = [held(&jobs).await, held(&jobs).await];
+        assert!(places.iter().all(Option::is_some), "a release waits until the place is free");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_loses_a_kept_place_hears_of_it() {
+    let mut server = RedisServer::start();
+    let jobs = places(&server, 1, Duration::from_millis(300));
+    let kept = held(&jobs).await.unwrap().keep().unwrap();
+    let lease: Vec<String> = server.cmd("KEYS", "keep:lease:*");
+    let _: i64 = server.cmd("DEL", &lease[0]); // as an eviction would
+    kept.lost().await;
+    assert!(!kept.is_held());
+    kept.release().await.unwrap();
+
+    let jobs = jobs.deadline(Duration::from_millis(30));
+    let kept = held(&jobs).await.unwrap().keep().unwrap();
+    server.stop();
+    kept.lost().await;
+    assert!(kept.release().await.is_err());
+}
+
+#[test]
+fn a_place_is_kept_by_a_runtime() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let jobs = Concurrency::new(Store::in_memory(), "jobs", 1, HOUR).unwrap();
+    let permit = runtime.block_on(held(&jobs)).unwrap();
+    assert!(matches!(permit.keep(), Err(LimitError::NoRuntime)));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

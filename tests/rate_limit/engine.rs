@@ -5,7 +5,8 @@ use std::time::Duration;
 use keep_testing::{Monitor, RedisServer};
 use tower_keep::clock::Clock;
 use tower_keep::rate_limit::{
-    Ask, FailurePolicy, Limit, LimitConfigError, LimitError, Quota, QuotaError, RateLimiter, Slot, Verdict,
+    Ask, ClientAddress, FailurePolicy, KeyPart, Limit, LimitConfigError, LimitError, Network, Quota,
+    QuotaError, RateLimiter, Slot, Verdict,
 };
 use tower_keep::store::{MemoryLimits, Store};
 
@@ -52,6 +53,30 @@ async fn a_changed_quota_begins_anew_and_plans_are_counted_apart() {
     assert!(!small.check("k").await.unwrap().is_admitted());
     let bad = Ask::new("k").quota_for("only", Quota::per_second(0));
     assert!(matches!(large.check(bad).await, Err(LimitError::Quota(QuotaError::Zero))));
+}
+
+#[tokio::test]
+async fn whatever_makes_a_key_is_a_question_and_the_answer_needs_no_digging() {
+    let limiter = one(Store::in_memory(), Quota::window(10, HOUR));
+    let client = ClientAddress::new("192.0.2.1".parse().unwrap());
+    let network: Network = "192.0.2.1".parse().unwrap();
+    for left in [9, 7] {
+        let decision = limiter.check(client).await.unwrap();
+        let only = decision.limit("only").unwrap();
+        assert_eq!((only.remaining(), only.retry_after()), (Some(left), None));
+        assert!(only.reset_after().is_some_and(|after| after <= HOUR && after > HOUR / 2));
+        assert_eq!(limiter.check(network).await.unwrap().remaining(), Some(left - 1), "the same key");
+    }
+    for left in [9, 8] {
+        let login = limiter.check((client, "login")).await.unwrap();
+        assert_eq!(login.remaining(), Some(left), "a key of two parts is another one");
+    }
+    assert_eq!(limiter.check(KeyPart::principal("alice")).await.unwrap().remaining(), Some(9));
+    let refused = limiter.check(Ask::new(client).cost(7)).await.unwrap();
+    let wait = refused.limit("only").unwrap().retry_after().unwrap();
+    assert!(Some(wait) == refused.retry_after() && wait <= HOUR);
+    let never = limiter.check(Ask::new(client).cost(11)).await.unwrap();
+    assert_eq!(never.limit("only").unwrap().retry_after(), None);
 }
 
 #[tokio::test]

@@ -15,5 +15,7 @@ mod exact;
 mod failures;
 mod fixture;
 mod governor;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod model;
 mod refusals;

@@ -149,7 +149,7 @@ fn agree(server: &mut Server, rules: [Rule; 3], turns: &[Turn]) {
         let limits = (0..3).filter_map(|i| {
             turn.costs[i].map(|cost| LimitUse { key: keys[i].clone(), rule: rules[i], cost })
         });
-        calls.extend(DecideLimits::new(verb, limits.collect()).map(|operation| (operation, now_us)));
+        calls.extend(DecideLimits::new(verb, limits).map(|operation| (operation, now_us)));
     }
     let (answers, held) = server.hear(&calls, &keys);
 

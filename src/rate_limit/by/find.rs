@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use smallvec::{SmallVec, smallvec};
+
 use super::{Boxed, By, Kind};
 use crate::rate_limit::NoClientReason;
 use crate::rate_limit::key::{KeyPart, LimitKey};
@@ -45,7 +47,7 @@ impl NoKey {
     }
 }
 
-type Parts = Result<Vec<KeyPart<'static>>, NoKey>;
+type Parts = Result<SmallVec<[KeyPart<'static>; 2]>, NoKey>;
 
 /// A key, now or later.
 pub(in crate::rate_limit) enum Found {
@@ -60,7 +62,7 @@ enum Finding {
 
 impl From<Result<KeyPart<'static>, NoKey>> for Finding {
     fn from(part: Result<KeyPart<'static>, NoKey>) -> Self {
-        Self::Now(part.map(|part| vec![part]))
+        Self::Now(part.map(|part| smallvec![part]))
     }
 }
 
@@ -96,7 +98,9 @@ impl By {
             Kind::Rule(rule) => nonempty(rule(request)),
             Kind::Later(rule) => {
                 let found = rule(request);
-                return Finding::Later(Box::pin(async move { nonempty(found.await).map(|part| vec![part]) }));
+                return Finding::Later(Box::pin(
+                    async move { nonempty(found.await).map(|part| smallvec![part]) },
+                ));
             }
             Kind::Session => return identity(request, Asked::Handle),
             Kind::Principal => return identity(request, Asked::Principal),
@@ -108,7 +112,7 @@ impl By {
 }
 
 fn key(parts: Parts) -> Result<LimitKey, NoKey> {
-    let key = LimitKey::of(parts?);
+    let key = LimitKey::joined(&parts?);
     if key.is_empty() { Err(NoKey::Nothing) } else { Ok(key) }
 }
 
@@ -143,7 +147,7 @@ fn identity(request: &dyn RequestView, asked: Asked) -> Finding {
                 KeyPart::principal(&principal).into_owned()
             }
         };
-        Ok(vec![part])
+        Ok(smallvec![part])
     }))
 }
 
@@ -151,7 +155,7 @@ fn identity(request: &dyn RequestView, asked: Asked) -> Finding {
 fn together(findings: Vec<Finding>) -> Finding {
     if findings.iter().any(|finding| matches!(finding, Finding::Later(_))) {
         return Finding::Later(Box::pin(async move {
-            let mut all = Vec::with_capacity(findings.len());
+            let mut all = SmallVec::new();
             for finding in findings {
                 all.extend(match finding {
                     Finding::Now(parts) => parts?,
@@ -161,7 +165,7 @@ fn together(findings: Vec<Finding>) -> Finding {
             Ok(all)
         }));
     }
-    let mut all = Vec::with_capacity(findings.len());
+    let mut all = SmallVec::new();
     for finding in findings {
         let Finding::Now(parts) = finding else { continue };
         match parts {

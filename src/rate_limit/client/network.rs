@@ -65,6 +65,25 @@ impl Network {
         Self { base: masked(address, prefix), prefix }
     }
 
+    /// The same as `Display`: a key is made of it for each request, so the usual form is written without the formatter.
+    pub(in crate::rate_limit) fn to_text(self) -> Vec<u8> {
+        let (IpAddr::V4(ip), 32) = (self.base, self.prefix) else { return self.to_string().into_bytes() };
+        let mut text = Vec::with_capacity("255.255.255.255".len());
+        for octet in ip.octets() {
+            if !text.is_empty() {
+                text.push(b'.');
+            }
+            if octet >= 100 {
+                text.push(b'0' + octet / 100);
+            }
+            if octet >= 10 {
+                text.push(b'0' + octet / 10 % 10);
+            }
+            text.push(b'0' + octet % 10);
+        }
+        text
+    }
+
     /// Whether an address is in the network. An IPv4-mapped IPv6 address is the IPv4 address.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {

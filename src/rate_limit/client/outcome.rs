@@ -74,7 +74,8 @@ impl NoClient {
 pub enum NoClientReason {
     /// The connection has no peer address: a Unix socket, or a server that does not pass it on.
     #[error(
-        "the connection has no peer address; pass it on, or name a number of proxies instead of their addresses"
+        "the connection has no peer address; have the server pass it on (with axum: `by_client` and \
+         `into_make_service_with_connect_info`), or name a number of proxies instead of their addresses"
     )]
     NoPeer,
     /// A trusted proxy sent no forwarding header, or an empty one.

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::HeaderName;
+use http::header::FORWARDED;
 
 use super::address::ClientAddress;
 use super::chain::{Chain, Syntax};
@@ -16,6 +17,9 @@ use crate::view::RequestView;
 pub const MAX_HOPS: usize = 32;
 /// How many networks of proxies may be named: 1,024.
 pub const MAX_NETWORKS: usize = 1024;
+
+static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+static X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
 /// The header in which proxies say who their client is. Exactly one is read: with several, whoever can set the one that a proxy does not
 /// replace chooses an address.
@@ -32,11 +36,11 @@ pub enum ProxyHeader {
 }
 
 impl ProxyHeader {
-    fn name(&self) -> &str {
+    fn name(&self) -> &HeaderName {
         match self {
-            Self::XForwardedFor => "x-forwarded-for",
-            Self::Forwarded => "forwarded",
-            Self::Single(name) => name.as_str(),
+            Self::XForwardedFor => &X_FORWARDED_FOR,
+            Self::Forwarded => &FORWARDED,
+            Self::Single(name) => name,
         }
     }
 }
@@ -136,7 +140,7 @@ impl TrustedProxies {
     /// [`NoClient`] with the reason, when nobody who is trusted says so.
     pub fn client(&self, request: &impl RequestView, peer: Option<IpAddr>) -> Result<Client, NoClient> {
         let (header, trusted) = match &self.0 {
-            Trust::Nobody => return from_peer(request, &["x-forwarded-for", "forwarded", "x-real-ip"], peer),
+            Trust::Nobody => return from_peer(request, &[&X_FORWARDED_FOR, &FORWARDED, &X_REAL_IP], peer),
             Trust::Networks(header, networks) => {
                 if !peer.is_some_and(|peer| holds(networks, peer)) {
                     return from_peer(request, &[header.name()], peer);
@@ -145,7 +149,7 @@ impl TrustedProxies {
             }
             Trust::Hops(header, proxies) => (header, Trusted::Count(*proxies)),
         };
-        let chain = Chain::read(request, header.name());
+        let chain = Chain::read(request, header.name().as_str());
         let found = match header {
             ProxyHeader::Single(_) => single(&chain).map_err(|reason| (reason, None)),
             ProxyHeader::XForwardedFor => trusted.walk(&chain, Syntax::Plain),
@@ -161,12 +165,14 @@ fn holds(networks: &[Network], address: IpAddr) -> bool {
     networks.iter().any(|network| network.contains(address))
 }
 
-fn from_peer(request: &dyn RequestView, names: &[&str], peer: Option<IpAddr>) -> Result<Client, NoClient> {
+fn from_peer(
+    request: &dyn RequestView,
+    names: &[&HeaderName],
+    peer: Option<IpAddr>,
+) -> Result<Client, NoClient> {
     let peer = peer.ok_or_else(|| NoClient::new(NoClientReason::NoPeer, None))?;
-    let mut source = AddressSource::Peer;
-    for name in names {
-        request.each_header(name, &mut |_| source = AddressSource::PeerDespiteHeader);
-    }
+    let forwarded = names.iter().any(|name| request.has_header(name));
+    let source = if forwarded { AddressSource::PeerDespiteHeader } else { AddressSource::Peer };
     Ok(Client::new(ClientAddress::new(peer), source))
 }
 

@@ -6,12 +6,13 @@ mod report;
 mod tests;
 
 use http::header::RETRY_AFTER;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderValue};
 
 use crate::fields::{RATELIMIT, RATELIMIT_POLICY};
 
 pub use draft::{FieldsDraft, MAX_POLICIES_SENT};
 pub use report::{LimitReport, PartitionKey, PolicyName, PolicyReport, PolicyState, QuotaUnit, ReportError};
+pub(super) use report::{Told, seconds};
 
 /// Which fields a response carries. Default: `RateLimit` and `RateLimit-Policy` of [`FieldsDraft::Draft11`].
 ///
@@ -80,31 +81,43 @@ impl ResponseFields {
     /// Fields that are lists of named policies are added to those of other limiters. Of fields that have one value, the one that is there
     /// stays: it comes from closer to the handler. `Retry-After` is replaced on a refusal and left alone on other responses.
     pub fn apply(&self, report: &LimitReport, headers: &mut HeaderMap) {
-        if let Some(draft) = self.draft {
-            let lines = draft.lines(report);
-            let listed = |name: &HeaderName| {
-                draft == FieldsDraft::Draft11 && (*name == RATELIMIT || *name == RATELIMIT_POLICY)
-            };
-            add(lines, listed, headers);
+        self.write(report.told(), None, headers);
+    }
+
+    /// `RateLimit-Policy` for these policies, where it is sent: it may be written once for many responses.
+    pub(in crate::rate_limit) fn policies(&self, policies: &[PolicyReport]) -> Option<HeaderValue> {
+        self.draft?.policies(policies)
+    }
+
+    /// The same as [`apply`](Self::apply), with a `RateLimit-Policy` that is written already.
+    pub(in crate::rate_limit) fn write(
+        &self,
+        told: Told<'_>,
+        policies: Option<&HeaderValue>,
+        headers: &mut HeaderMap,
+    ) {
+        if let Some(draft) = self.draft.filter(|_| !told.policies.is_empty()) {
+            let policies = policies.cloned().or_else(|| draft.policies(told.policies));
+            if draft == FieldsDraft::Draft11 {
+                policies.map(|policies| headers.append(RATELIMIT_POLICY, policies));
+                draft::list_of_states(told).map(|states| headers.append(RATELIMIT, states));
+            } else {
+                let policies = policies.map(|policies| (RATELIMIT_POLICY, policies));
+                add(policies.into_iter().chain(draft.states(told)).collect(), headers);
+            }
         }
         if self.legacy == LegacyFields::Send {
-            add(draft::legacy(report), |_| false, headers);
+            add(draft::legacy(told), headers);
         }
-        if let Some(seconds) = report.retry_after_seconds() {
-            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        if let Some(seconds) = told.retry_after_seconds().and_then(draft::number) {
+            headers.insert(RETRY_AFTER, seconds);
         }
     }
 }
 
 /// Fields of one value describe one policy together, so either all of them are added or none.
-fn add(lines: draft::Lines, listed: impl Fn(&HeaderName) -> bool, headers: &mut HeaderMap) {
-    if lines.iter().any(|(name, _)| !listed(name) && headers.contains_key(name)) {
-        return;
-    }
-    for (name, value) in lines {
-        // Names of policies are printable ASCII and the rest is ours, so each value is one.
-        if let Ok(value) = HeaderValue::try_from(value) {
-            headers.append(name, value);
-        }
+fn add(lines: draft::Lines, headers: &mut HeaderMap) {
+    if !lines.iter().any(|(name, _)| headers.contains_key(name)) {
+        headers.extend(lines);
     }
 }

@@ -159,7 +159,7 @@ impl LimitReport {
 
     /// The names of the policies that refused the request. None of them: it was admitted.
     pub fn violated(&self) -> impl Iterator<Item = &PolicyName> {
-        self.policies.iter().filter(|policy| policy.state == PolicyState::Violated).map(|policy| &policy.name)
+        self.told().violated()
     }
 
     /// `Retry-After` in seconds: rounded up and at least 1, so that a client that waits so long is admitted. `None` when the
@@ -175,14 +175,39 @@ impl LimitReport {
     /// ```
     #[must_use]
     pub fn retry_after_seconds(&self) -> Option<u64> {
-        self.violated().next()?;
-        self.retry_after_us.map(|us| seconds(us).max(1))
+        self.told().retry_after_seconds()
     }
 
     /// The policy that is closest to exhaustion: one that refused, or else the one with the fewest units left; among equals the one
     /// that lasts longest.
     #[must_use]
     pub fn closest(&self) -> Option<&PolicyReport> {
+        self.told().closest()
+    }
+
+    pub(in crate::rate_limit) fn told(&self) -> Told<'_> {
+        Told { policies: &self.policies, retry_after_us: self.retry_after_us }
+    }
+}
+
+/// A report that owns nothing: most answers are written from policies that live on the stack.
+#[derive(Clone, Copy)]
+pub(in crate::rate_limit) struct Told<'a> {
+    pub(in crate::rate_limit) policies: &'a [PolicyReport],
+    pub(in crate::rate_limit) retry_after_us: Option<u64>,
+}
+
+impl<'a> Told<'a> {
+    pub(in crate::rate_limit) fn violated(self) -> impl Iterator<Item = &'a PolicyName> {
+        self.policies.iter().filter(|policy| policy.state == PolicyState::Violated).map(|policy| &policy.name)
+    }
+
+    pub(super) fn retry_after_seconds(self) -> Option<u64> {
+        self.violated().next()?;
+        self.retry_after_us.map(|us| seconds(us).max(1))
+    }
+
+    pub(super) fn closest(self) -> Option<&'a PolicyReport> {
         self.policies.iter().min_by_key(|policy| {
             let within = policy.state == PolicyState::Within;
             (within, policy.remaining, std::cmp::Reverse(policy.reset_us))
@@ -193,7 +218,7 @@ impl LimitReport {
     ///
     /// Where the policy refused, that is until the request would pass, so that `Retry-After` is never earlier (§6); else until the whole
     /// quota is there again.
-    pub(super) fn window_seconds(&self, policy: &PolicyReport) -> Option<u64> {
+    pub(super) fn window_seconds(self, policy: &PolicyReport) -> Option<u64> {
         match (policy.state, self.retry_after_seconds()) {
             (PolicyState::Violated, Some(retry)) => Some(retry),
             _ => policy.reset_us.map(seconds),
@@ -202,6 +227,6 @@ impl LimitReport {
 }
 
 /// Rounded up: who waits that long has waited long enough.
-pub(super) const fn seconds(us: u64) -> u64 {
+pub(in crate::rate_limit) const fn seconds(us: u64) -> u64 {
     us.div_ceil(1_000_000)
 }

@@ -4,6 +4,9 @@ mod part;
 
 use std::fmt;
 
+use smallvec::SmallVec;
+
+use super::{ClientAddress, Network};
 use crate::store::key::Composite;
 
 pub use part::KeyPart;
@@ -33,7 +36,11 @@ impl LimitKey {
     /// [`complete`](Self::complete).
     #[must_use]
     pub fn of<'a, P: Into<KeyPart<'a>>>(parts: impl IntoIterator<Item = P>) -> Self {
-        let parts: Vec<KeyPart<'a>> = parts.into_iter().map(Into::into).collect();
+        let parts: SmallVec<[KeyPart<'a>; 2]> = parts.into_iter().map(Into::into).collect();
+        Self::joined(&parts)
+    }
+
+    pub(in crate::rate_limit) fn joined(parts: &[KeyPart<'_>]) -> Self {
         Self(Composite::of(parts.iter().map(|part| (part.name(), part.stored()))))
     }
 
@@ -72,6 +79,20 @@ impl fmt::Debug for LimitKey {
 impl<'a> From<KeyPart<'a>> for LimitKey {
     fn from(part: KeyPart<'a>) -> Self {
         Self::of([part])
+    }
+}
+
+/// The same as [`KeyPart::client`].
+impl From<Network> for LimitKey {
+    fn from(network: Network) -> Self {
+        KeyPart::from(network).into()
+    }
+}
+
+impl From<ClientAddress> for LimitKey {
+    /// Grouped as by [`Grouping::default`](super::Grouping::default).
+    fn from(address: ClientAddress) -> Self {
+        KeyPart::from(address).into()
     }
 }
 

@@ -39,7 +39,7 @@ impl<'a> KeyPart<'a> {
     /// The client's network: [`ClientAddress::network`].
     #[must_use]
     pub fn client(network: Network) -> Self {
-        Self::new(Kind::Client, network.to_string().into_bytes())
+        Self::new(Kind::Client, network.to_text())
     }
 
     /// A header and its value, which anybody can choose: alone it limits nobody. The value stands in the store's key, so secrets belong

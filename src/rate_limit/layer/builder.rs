@@ -8,16 +8,16 @@ use bytes::Bytes;
 use http::Response;
 
 use super::RateLimitLayer;
+use super::answers::{Answers, RefuseFn, Refused};
 use super::gate::Gate;
 use super::settle::Settle;
 use super::wait::Wait;
 use crate::rate_limit::ask::Ask;
 use crate::rate_limit::by::{By, ByClient};
-use crate::rate_limit::decision::Decision;
 use crate::rate_limit::engine::RateLimiter;
 use crate::rate_limit::error::LimitConfigError;
 use crate::rate_limit::fields::ResponseFields;
-use crate::rate_limit::{MAX_NETWORKS, Network, RefusalForm};
+use crate::rate_limit::{MAX_NETWORKS, Network};
 use crate::view::RequestView;
 
 const MAX_WAIT: Duration = Duration::from_secs(60);
@@ -25,7 +25,6 @@ const MAX_WAITERS: usize = 100_000;
 
 pub(super) type SkipFn = Box<dyn Fn(&dyn RequestView) -> bool + Send + Sync>;
 pub(super) type ShapeFn = Box<dyn Fn(&dyn RequestView, Ask) -> Option<Ask> + Send + Sync>;
-pub(super) type RefuseFn = Box<dyn Fn(&Refused<'_>) -> Response<Bytes> + Send + Sync>;
 
 /// What becomes of a request for which the layer's [`By`] finds no key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -41,37 +40,18 @@ pub enum WithoutKey {
     Shared,
 }
 
-/// A request that is refused, for a function that makes its answer.
-#[non_exhaustive]
-pub struct Refused<'a> {
-    /// The request.
-    pub request: &'a dyn RequestView,
-    /// Which limits refused, and for how long.
-    pub decision: &'a Decision,
-    /// What kind of client asks.
-    pub form: RefusalForm,
-}
-
-impl fmt::Debug for Refused<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Refused")
-            .field("decision", &self.decision)
-            .field("form", &self.form)
-            .finish_non_exhaustive()
-    }
-}
-
 /// Builds a [`RateLimitLayer`].
-#[derive(Debug)]
 #[must_use]
 pub struct RateLimitLayerBuilder {
     gate: Gate,
     allowed: Option<(ByClient, Vec<String>)>,
+    fields: ResponseFields,
+    refuse: Option<RefuseFn>,
 }
 
 impl RateLimitLayerBuilder {
     pub(super) fn new(limiter: RateLimiter, by: By) -> Self {
-        Self { gate: Gate::new(limiter, by), allowed: None }
+        Self { gate: Gate::new(limiter, by), allowed: None, fields: ResponseFields::new(), refuse: None }
     }
 
     /// What becomes of a request without a key. Default [`WithoutKey::Refuse`].
@@ -140,16 +120,39 @@ impl RateLimitLayerBuilder {
 
     /// Which fields responses carry. Default [`ResponseFields::new`].
     pub const fn fields(mut self, fields: ResponseFields) -> Self {
-        self.gate.fields = fields;
+        self.fields = fields;
         self
     }
 
-    /// The answer to a refused request, instead of problem details or a gRPC status. The fields and `Retry-After` are added to it.
+    /// The answer to a request that the layer refuses, instead of problem details or a gRPC status: one that is over a limit, one
+    /// [without a key](WithoutKey::Refuse), and one about which there is no decision ([`RefusalCause`](super::RefusalCause)). The fields and `Retry-After`
+    /// are added to it.
+    ///
+    /// ```
+    /// # use http::Response;
+    /// # use tower_keep::rate_limit::{By, Limit, Quota, RateLimitLayer, RateLimiter, RefusalCause};
+    /// # use tower_keep::store::Store;
+    /// # let limiter = RateLimiter::builder(Store::in_memory()).limit(Limit::new("api", Quota::per_second(5))).build()?;
+    /// let layer = RateLimitLayer::builder(limiter, By::principal())
+    ///     .refuse_with(|refused| {
+    ///         let text = match refused.cause {
+    ///             RefusalCause::OverLimit(_) => "slow down",
+    ///             RefusalCause::NoKey(_) => "sign in first",
+    ///             _ => "something is wrong here",
+    ///         };
+    ///         let mut response = Response::new(text.into());
+    ///         *response.status_mut() = refused.status();
+    ///         response
+    ///     })
+    ///     .build()?;
+    /// # drop(layer);
+    /// # Ok::<(), tower_keep::rate_limit::LimitConfigError>(())
+    /// ```
     pub fn refuse_with(
         mut self,
         refuse: impl Fn(&Refused<'_>) -> Response<Bytes> + Send + Sync + 'static,
     ) -> Self {
-        self.gate.refuse = Some(Box::new(refuse));
+        self.refuse = Some(Box::new(refuse));
         self
     }
 
@@ -160,7 +163,7 @@ impl RateLimitLayerBuilder {
     /// [`LimitConfigError::OutOfRange`] for bounds of [`wait`](Self::wait), [`LimitConfigError::Network`] for the allow list,
     /// [`LimitConfigError::UnknownLimit`] for a settlement.
     pub fn build(self) -> Result<RateLimitLayer, LimitConfigError> {
-        let Self { mut gate, allowed } = self;
+        let Self { mut gate, allowed, fields, refuse } = self;
         if let Some(wait) = &gate.wait
             && (wait.longest.is_zero()
                 || wait.longest > MAX_WAIT
@@ -181,6 +184,16 @@ impl RateLimitLayerBuilder {
                 return Err(LimitConfigError::UnknownLimit(unknown.clone()));
             }
         }
+        gate.answers = Answers::new(&gate.limiter, fields, refuse);
         Ok(RateLimitLayer { gate: Arc::new(gate) })
+    }
+}
+
+impl fmt::Debug for RateLimitLayerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RateLimitLayerBuilder")
+            .field("gate", &self.gate)
+            .field("fields", &self.fields)
+            .finish_non_exhaustive()
     }
 }

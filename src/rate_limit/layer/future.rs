@@ -139,7 +139,7 @@ fn finish<B>(
     limits: &RateLimits,
     mut response: Response<B>,
 ) -> ControlFlow<Unsettled<B>, Response<RateLimitBody<B>>> {
-    gate.tell(limits, response.headers_mut());
+    gate.answers.tell(limits.decision(), response.headers_mut());
     if !gate.settles() {
         return ControlFlow::Continue(response.map(RateLimitBody::inner));
     }

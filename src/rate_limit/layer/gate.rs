@@ -9,23 +9,25 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{HeaderMap, Response, StatusCode};
+use http::Response;
 
-use super::builder::{RefuseFn, Refused, ShapeFn, SkipFn, WithoutKey};
+use super::answers::{Answers, RefusalCause};
+use super::builder::{ShapeFn, SkipFn, WithoutKey};
 use super::limits::RateLimits;
 use super::settle::Settle;
 use super::wait::Wait;
+use crate::rate_limit::Network;
 use crate::rate_limit::ask::Ask;
 use crate::rate_limit::by::{By, ByClient, Found, NoKey};
-use crate::rate_limit::check::{Check, Now};
+use crate::rate_limit::check::Check;
 use crate::rate_limit::decision::Decision;
 use crate::rate_limit::engine::RateLimiter;
 use crate::rate_limit::error::LimitError;
 use crate::rate_limit::fields::ResponseFields;
 use crate::rate_limit::key::{KeyPart, LimitKey};
 use crate::rate_limit::warnings::Warnings;
-use crate::rate_limit::{Network, RefusalForm, RefusalReason};
 use crate::store::key::Key;
+use crate::store::op::PerLimit;
 use crate::view::RequestView;
 
 pub(super) type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -43,8 +45,7 @@ pub(super) struct Gate {
     pub(super) shape: Option<ShapeFn>,
     pub(super) settle: Option<Settle>,
     pub(super) wait: Option<Wait>,
-    pub(super) fields: ResponseFields,
-    pub(super) refuse: Option<RefuseFn>,
+    pub(super) answers: Answers,
     pub(super) built: Instant,
     pub(super) hit: AtomicBool,
 }
@@ -64,15 +65,14 @@ pub(super) enum Step {
 /// What was waited for.
 pub(super) enum Outcome {
     Key(Result<LimitKey, NoKey>),
-    Decision(Result<Decision, LimitError>, Asked),
+    /// A decision, and under which keys the request is counted.
+    Decision(Result<Decision, LimitError>, PerLimit<Key>, Asked),
 }
 
 /// What goes along with a question.
 pub(super) struct Asked {
-    /// Under which the request is counted.
-    pub(super) keys: Vec<Key>,
     /// The question, where it may be asked again or settled.
-    pub(super) ask: Option<Ask>,
+    pub(super) ask: Option<Box<Ask>>,
     /// What layers outside decided.
     pub(super) outer: Option<RateLimits>,
     /// It has waited for its turn.
@@ -82,6 +82,7 @@ pub(super) struct Asked {
 impl Gate {
     pub(super) fn new(limiter: RateLimiter, by: By) -> Self {
         Self {
+            answers: Answers::new(&limiter, ResponseFields::new(), None),
             limiter,
             by,
             without_key: WithoutKey::default(),
@@ -90,8 +91,6 @@ impl Gate {
             shape: None,
             settle: None,
             wait: None,
-            fields: ResponseFields::new(),
-            refuse: None,
             built: Instant::now(),
             hit: AtomicBool::new(false),
         }
@@ -115,7 +114,7 @@ impl Gate {
     pub(super) fn go_on(self: &Arc<Self>, outcome: Outcome, request: &dyn RequestView) -> Step {
         match outcome {
             Outcome::Key(key) => self.ask(key, request),
-            Outcome::Decision(decision, asked) => self.judge(decision, asked, request),
+            Outcome::Decision(decision, keys, asked) => self.judge(decision, || keys, asked, request),
         }
     }
 
@@ -147,23 +146,20 @@ impl Gate {
                 None => return Step::Pass,
             },
         };
-        let kept = (self.settle.is_some() || self.wait.is_some()).then(|| ask.clone());
         let outer = request.extensions().and_then(|extensions| extensions.get::<RateLimits>()).cloned();
-        let counted = |key: &Key| outer.as_ref().is_some_and(|outer| outer.has_counted(&self.limiter, key));
-        let check = match self.limiter.begin_unless(ask, counted) {
+        let asked = self.limiter.begin_unless(&ask, |key| is_counted(outer.as_ref(), &self.limiter, key));
+        let mut check = match asked {
             Ok(check) => check,
             Err(error) => return self.failed(&error, request),
         };
-        if check.keys().next().is_none() {
+        if check.is_empty() {
             return Step::Pass; // outer layers counted it already, or no limit concerns it
         }
-        // A refusal that is known counts nothing.
-        let counts = self.wait.is_some() || check.prepare().is_some();
-        let keys: Vec<Key> = check.keys().filter(|_| counts).cloned().collect();
-        let asked = Asked { keys, ask: kept, outer, waited: false };
+        let kept = (self.settle.is_some() || self.wait.is_some()).then(|| Box::new(ask));
+        let asked = Asked { ask: kept, outer, waited: false };
         match check.decide_now() {
-            Now::Decided(decision) => self.judge(decision, asked, request),
-            Now::Ask(check) => Step::Later(Box::pin(decide(check, asked))),
+            Some(decision) => self.judge(decision, || check.into_keys(), asked, request),
+            None => Step::Later(decide(check, asked)),
         }
     }
 
@@ -184,12 +180,8 @@ impl Gate {
             WithoutKey::Pass => ControlFlow::Break(Step::Pass),
             WithoutKey::Shared => ControlFlow::Continue(LimitKey::from(KeyPart::missing())),
             WithoutKey::Refuse => {
-                let status = if reason.is_misconfiguration() {
-                    StatusCode::INTERNAL_SERVER_ERROR
-                } else {
-                    StatusCode::FORBIDDEN
-                };
-                ControlFlow::Break(Step::Answer(RefusalForm::of(&request).plain(status)))
+                let answer = self.answers.undecided(RefusalCause::NoKey(reason), request);
+                ControlFlow::Break(Step::Answer(answer))
             }
         }
     }
@@ -197,6 +189,7 @@ impl Gate {
     fn judge(
         self: &Arc<Self>,
         decision: Result<Decision, LimitError>,
+        keys: impl FnOnce() -> PerLimit<Key>,
         asked: Asked,
         request: &dyn RequestView,
     ) -> Step {
@@ -205,30 +198,16 @@ impl Gate {
             Err(error) => return self.failed(&error, request),
         };
         if decision.is_admitted() {
-            let Asked { keys, ask, outer, .. } = asked;
-            return Step::Admit(RateLimits::new(self.limiter.clone(), decision, keys, ask, outer));
+            let Asked { ask, outer, .. } = asked;
+            return Step::Admit(RateLimits::new(self.limiter.clone(), decision, keys(), ask, outer));
         }
         if let Some(wait) = &self.wait {
-            match wait.begin(self.limiter.clone(), decision, asked) {
-                Ok(waiting) => return Step::Later(waiting),
-                Err(decision) => return Step::Answer(self.refuse(&decision, request)),
-            }
+            return match wait.begin(self.limiter.clone(), decision, asked) {
+                Ok(waiting) => Step::Later(waiting),
+                Err(decision) => Step::Answer(self.answers.over(&decision, request)),
+            };
         }
-        Step::Answer(self.refuse(&decision, request))
-    }
-
-    fn refuse(&self, decision: &Decision, request: &dyn RequestView) -> Response<Bytes> {
-        let (form, report) = (RefusalForm::of(&request), decision.report());
-        match &self.refuse {
-            None => form
-                .response::<()>(RefusalReason::QuotaExceeded, &report, self.fields)
-                .map(crate::body::KeepBody::into_own),
-            Some(refuse) => {
-                let mut response = refuse(&Refused { request, decision, form });
-                self.fields.apply(&report, response.headers_mut());
-                response
-            }
-        }
+        Step::Answer(self.answers.over(&decision, request))
     }
 
     /// No decision. A failed store is a 503 and never a refusal; all else is a fault of the app's own, which the log tells once.
@@ -236,20 +215,23 @@ impl Gate {
         if !matches!(error, LimitError::Store(_)) {
             self.warnings().wrong_question(error);
         }
-        Step::Answer(RefusalForm::of(&request).plain(error.status()))
-    }
-
-    /// Adds the fields of an admitted request to its response.
-    pub(super) fn tell(&self, limits: &RateLimits, headers: &mut HeaderMap) {
-        if self.fields != ResponseFields::none() {
-            self.fields.apply(&limits.decision().report(), headers);
-        }
+        Step::Answer(self.answers.undecided(RefusalCause::Failed(error), request))
     }
 }
 
-async fn decide(check: Check, asked: Asked) -> Outcome {
-    let decision = check.decide().await;
-    Outcome::Decision(decision, asked)
+/// Whether layers of this limiter outside counted the request under this key.
+pub(super) fn is_counted(outer: Option<&RateLimits>, limiter: &RateLimiter, key: &Key) -> bool {
+    outer.is_some_and(|outer| outer.has_counted(limiter, key))
+}
+
+/// Asks the store. The question has an allocation of its own, and the block keeps nothing twice as an `async fn` would: allocations of
+/// more than a thousand bytes take ten times as long.
+fn decide(check: Check, asked: Asked) -> Boxed<Outcome> {
+    let mut check = Box::new(check);
+    Box::pin(async move {
+        let decision = check.decide().await;
+        Outcome::Decision(decision, check.into_keys(), asked)
+    })
 }
 
 impl Drop for Gate {

@@ -6,6 +6,7 @@ use crate::rate_limit::ask::Ask;
 use crate::rate_limit::decision::Decision;
 use crate::rate_limit::engine::RateLimiter;
 use crate::store::key::Key;
+use crate::store::op::PerLimit;
 
 /// What rate limit layers decided about an admitted request. Found in the request's extensions; not there when every layer skipped the
 /// request or let it pass without a key.
@@ -17,9 +18,9 @@ struct Admitted {
     limiter: RateLimiter,
     decision: Decision,
     /// Under which the request was counted.
-    keys: Vec<Key>,
+    keys: PerLimit<Key>,
     /// What was asked, where it may have to be settled.
-    ask: Option<Ask>,
+    ask: Option<Box<Ask>>,
     outer: Option<RateLimits>,
 }
 
@@ -27,8 +28,8 @@ impl RateLimits {
     pub(super) fn new(
         limiter: RateLimiter,
         decision: Decision,
-        keys: Vec<Key>,
-        ask: Option<Ask>,
+        keys: PerLimit<Key>,
+        ask: Option<Box<Ask>>,
         outer: Option<Self>,
     ) -> Self {
         Self(Arc::new(Admitted { limiter, decision, keys, ask, outer }))
@@ -60,6 +61,6 @@ impl RateLimits {
     }
 
     pub(super) fn ask(&self) -> Option<&Ask> {
-        self.0.ask.as_ref()
+        self.0.ask.as_deref()
     }
 }

@@ -1,5 +1,6 @@
 //! The Tower middleware: a limiter around a service.
 
+mod answers;
 mod body;
 mod builder;
 mod future;
@@ -17,8 +18,9 @@ use super::engine::RateLimiter;
 use gate::Gate;
 use std::sync::Arc;
 
+pub use answers::{RefusalCause, Refused};
 pub use body::RateLimitBody;
-pub use builder::{RateLimitLayerBuilder, Refused, WithoutKey};
+pub use builder::{RateLimitLayerBuilder, WithoutKey};
 pub use future::ResponseFuture;
 pub use limits::RateLimits;
 pub use service::RateLimitService;

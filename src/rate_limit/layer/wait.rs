@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::gate::{Asked, Boxed, Outcome};
+use super::gate::{Asked, Boxed, Outcome, is_counted};
 use crate::rate_limit::decision::Decision;
 use crate::rate_limit::engine::RateLimiter;
+use crate::store::key::Key;
+use crate::store::op::PerLimit;
 
 /// How long, and how many at once.
 pub(super) struct Wait {
@@ -67,14 +69,15 @@ async fn wait(
     while let (Some(turn), Some(ask)) = (turn(&refusal, until), &asked.ask) {
         sleep(turn.saturating_duration_since(Instant::now())).await;
         // What outer layers counted is counted; here only what this question was about is asked again.
-        let check = limiter.begin_unless(ask.clone(), |key| !asked.keys.contains(key));
-        match match check {
-            Ok(check) => check.decide().await,
-            Err(error) => Err(error),
-        } {
+        let counted = |key: &Key| is_counted(asked.outer.as_ref(), &limiter, key);
+        let mut check = match limiter.begin_unless(ask, counted) {
+            Ok(check) => check,
+            Err(error) => return Outcome::Decision(Err(error), PerLimit::new(), asked),
+        };
+        match check.decide().await {
             Ok(decision) if !decision.is_admitted() => refusal = decision,
-            decided => return Outcome::Decision(decided, asked),
+            decided => return Outcome::Decision(decided, check.into_keys(), asked),
         }
     }
-    Outcome::Decision(Ok(refusal), asked)
+    Outcome::Decision(Ok(refusal), PerLimit::new(), asked)
 }

@@ -9,6 +9,7 @@ use super::blobs::Blobs;
 use crate::store::error::{StoreError, StoreErrorKind};
 use crate::store::fields::Fields;
 use crate::store::key::Key;
+use crate::store::op::State;
 
 /// A value, in the same types as Redis holds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,8 +18,8 @@ pub enum Value {
     Hash(Fields),
     /// Members with a score, here always a time in microseconds.
     Sorted(BTreeMap<String, u64>),
-    /// A limit's state.
-    Text(String),
+    /// What a limit has counted.
+    Limit(State),
 }
 
 impl Value {
@@ -26,7 +27,7 @@ impl Value {
         match self {
             Self::Hash(fields) => fields.iter().map(|(name, value)| name.len() + value.len()).sum(),
             Self::Sorted(members) => members.keys().map(|name| name.len() + size_of::<u64>()).sum(),
-            Self::Text(text) => text.len(),
+            Self::Limit(_) => size_of::<State>(),
         }
     }
 }
@@ -127,10 +128,10 @@ impl Db {
         }
     }
 
-    /// The text under a key; a value of another type is none, and is overwritten by the next.
-    pub fn text(&self, key: &Key) -> Option<&str> {
+    /// What a limit has counted under a key; a value of another type is none, and is overwritten by the next.
+    pub fn limit(&self, key: &Key) -> Option<State> {
         match self.slots.get(key).map(|slot| &slot.value) {
-            Some(Value::Text(text)) => Some(text),
+            Some(Value::Limit(state)) => Some(*state),
             _ => None,
         }
     }
@@ -140,22 +141,35 @@ impl Db {
         let empty = match &value {
             Value::Hash(fields) => fields.is_empty(),
             Value::Sorted(members) => members.is_empty(),
-            Value::Text(text) => text.is_empty(),
+            Value::Limit(_) => false,
         };
         if empty || expires_ms <= self.now_ms() {
             self.remove(key);
             return Ok(());
         }
         let bytes = key.as_str().len() + value.bytes();
-        let old = self.slots.get(key).map(|slot| slot.bytes);
-        let entries = self.slots.len() + usize::from(old.is_none());
-        if entries > self.limits.entries || self.bytes - old.unwrap_or(0) + bytes > self.limits.bytes {
+        let (entries, slot) = (self.slots.len(), self.slots.get_mut(key));
+        let entries = entries + usize::from(slot.is_none());
+        let total = self.bytes - slot.as_ref().map_or(0, |slot| slot.bytes) + bytes;
+        if entries > self.limits.entries || total > self.limits.bytes {
             return Err(StoreErrorKind::Full.into());
         }
-        self.remove(key);
-        self.bytes += bytes;
-        self.expiries.insert((expires_ms, key.clone()));
-        self.slots.insert(key.clone(), Slot { value, expires_ms, bytes });
+        self.bytes = total;
+        let old_ms = slot.as_ref().map(|slot| slot.expires_ms);
+        if old_ms != Some(expires_ms) {
+            let mut expiry = (old_ms.unwrap_or(expires_ms), key.clone());
+            if old_ms.is_some() {
+                self.expiries.remove(&expiry);
+                expiry.0 = expires_ms;
+            }
+            self.expiries.insert(expiry);
+        }
+        match slot {
+            Some(slot) => *slot = Slot { value, expires_ms, bytes },
+            None => {
+                self.slots.insert(key.clone(), Slot { value, expires_ms, bytes });
+            }
+        }
         Ok(())
     }
 

@@ -61,12 +61,19 @@ impl Memory {
 
     /// Runs a whole batch under one lock, so that it is atomic here.
     pub(super) fn execute(&self, prefix: &KeyPrefix, batch: &impl Batch) -> Vec<Applied> {
+        self.run(|db| {
+            let mut replies = Vec::new();
+            batch.apply_all(prefix, db, &mut replies);
+            replies
+        })
+    }
+
+    /// Runs `work` under the lock, at the time of now.
+    pub(super) fn run<T>(&self, work: impl FnOnce(&mut Db) -> T) -> T {
         // A panic while the lock was held cannot leave an entry half-written: each is put in place whole.
         let mut db = self.db.lock().unwrap_or_else(PoisonError::into_inner);
         db.set_time(self.clock.now_us());
-        let mut replies = Vec::new();
-        batch.apply_all(prefix, &mut db, &mut replies);
-        replies
+        work(&mut db)
     }
 
     pub(super) fn usage(&self) -> (usize, usize) {

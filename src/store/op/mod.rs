@@ -13,8 +13,8 @@ mod remove;
 pub use commit::{Change, Commit, CommitOutcome, CommitSession, Committed, Expected, Rotation};
 pub use lease::{Lease, LeaseAnswer, LeaseOutcome, LeaseVerb};
 pub use limit::{
-    Ban, Bucket, DecideLimits, Decided, LimitUse, LimitVerb, MAX_BAN_US, MAX_UNITS, Outcome, ResetLimits,
-    Rule, Sliding, Standing, State, Step, Verdict, Window,
+    Ban, Bucket, DecideLimits, Decided, LimitUse, LimitVerb, MAX_BAN_US, MAX_UNITS, Outcome, PerLimit,
+    ResetLimits, Rule, Sliding, Standing, State, Step, Verdict, Window,
 };
 pub use load::{LoadSession, Loaded, PeekSession, Peeked};
 pub use principal::{

@@ -11,7 +11,7 @@ mod tests;
 mod window;
 
 pub use bucket::Bucket;
-pub use decide::{DecideLimits, Decided, LimitUse, LimitVerb, Outcome, Step};
+pub use decide::{DecideLimits, Decided, LimitUse, LimitVerb, Outcome, PerLimit, Step};
 pub use reset::ResetLimits;
 pub use rule::{MAX_BAN_US, MAX_UNITS, Rule, Standing, Verdict};
 pub use sliding::Sliding;

@@ -44,6 +44,8 @@ pub struct Standing {
     pub remaining: u64,
     /// When all of it is there again if nothing else is charged, microseconds from now.
     pub reset_us: u64,
+    /// Whether everything is refused for a while.
+    pub banned: bool,
 }
 
 impl Rule {
@@ -116,8 +118,9 @@ impl Rule {
             let retry_us = self.retry_us(state, now_us, cost);
             Verdict::Refused { retry_after_us: retry_us.map(|retry_us| retry_us.max(banned_us)) }
         };
-        let remaining = if banned_us > 0 { 0 } else { remaining };
-        Standing { verdict, remaining, reset_us: reset_us.max(banned_us) }
+        let banned = banned_us > 0;
+        let remaining = if banned { 0 } else { remaining };
+        Standing { verdict, remaining, reset_us: reset_us.max(banned_us), banned }
     }
 
     /// When `cost` fits, bans aside; `None`: never.

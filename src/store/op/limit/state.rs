@@ -50,18 +50,22 @@ impl State {
     /// Reads the stored form.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let (counts, ban) = text.split_once('!').map_or((text, None), |(counts, ban)| (counts, Some(ban)));
-        let mut counts = counts.split(':');
-        let (used, since_us) = (number(counts.next()?)?, number(counts.next()?)?);
-        let before = counts.next().map_or(Some(0), number)?;
-        let ban = match ban {
-            Some(ban) => {
-                let (length, from) = ban.split_once(':')?;
-                Some(Ban { length_us: number(length)?, from_us: number(from)? })
-            }
-            None => None,
+        Self::read(text.as_bytes())
+    }
+
+    /// The same as it comes from the store: this is read for each request.
+    pub(super) fn read(mut text: &[u8]) -> Option<Self> {
+        let text = &mut text;
+        let used = number(text)?;
+        let since_us = sign(text, b':').then(|| number(text))??;
+        let before = if sign(text, b':') { number(text)? } else { 0 };
+        let ban = if sign(text, b'!') {
+            let length_us = number(text)?;
+            Some(Ban { length_us, from_us: sign(text, b':').then(|| number(text))?? })
+        } else {
+            None
         };
-        counts.next().is_none().then_some(Self { used, since_us, before, ban })
+        text.is_empty().then_some(Self { used, since_us, before, ban })
     }
 
     /// The stored form.
@@ -74,9 +78,18 @@ impl State {
     }
 }
 
-fn number(digits: &str) -> Option<u64> {
-    let plain = (1..=16).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
-    if plain { digits.parse().ok() } else { None }
+/// Takes a number of 1 to 16 digits from the front.
+fn number(text: &mut &[u8]) -> Option<u64> {
+    let digits = text.iter().take(16).take_while(|b| b.is_ascii_digit()).count();
+    let (number, rest) = text.split_at_checked(digits)?;
+    *text = rest;
+    let value = |sum, digit: &u8| sum * 10 + u64::from(digit - b'0'); // 16 digits fit
+    (digits > 0).then(|| number.iter().fold(0, value))
+}
+
+/// Takes this byte from the front, if it stands there.
+fn sign(text: &mut &[u8], sign: u8) -> bool {
+    text.strip_prefix(&[sign]).map(|rest| *text = rest).is_some()
 }
 
 #[cfg(test)]

@@ -3,17 +3,18 @@
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::{HeaderMap, Response};
+use axum::http::{HeaderMap, HeaderName, Response};
 use keep_testing::Answer;
 use serde_json::json;
 use sfv::{BareItem, List, ListEntry, Parser};
 use tower_keep_axum::by_client;
 use tower_keep_axum::rate_limit::{
-    By, FieldsDraft, LegacyFields, Limit, Quota, RateLimitLayer, ResponseFields, TrustedProxies,
+    Ask, By, ClientAddress, FailurePolicy, FieldsDraft, LegacyFields, Limit, Quota, RateLimitLayer,
+    RefusalCause, ResponseFields, TrustedProxies,
 };
 use tower_keep_axum::store::Store;
 
-use super::{ask, from, hourly, one, site, statuses, unhurried};
+use super::{HOUR, ask, from, hourly, one, site, statuses, unhurried};
 use crate::harness::for_each_store;
 
 /// Name, and the integers among the parameters, of each item of a field: by a parser that is not ours.
@@ -142,7 +143,7 @@ async fn grpc_clients_get_a_status_that_they_understand() {
 async fn the_answer_may_be_the_apps_own() {
     let layer = RateLimitLayer::builder(one(&Store::in_memory(), 1), by_client(TrustedProxies::none()));
     let layer = layer.refuse_with(|refused| {
-        let names: Vec<_> = refused.decision.refused().map(|status| &*status.name).collect();
+        let names: Vec<_> = refused.decision().unwrap().refused().map(|status| &*status.name).collect();
         Response::builder()
             .status(420)
             .body(format!("{} {}", refused.request.path(), names.join(" ")))
@@ -156,6 +157,107 @@ async fn the_answer_may_be_the_apps_own() {
     assert_eq!((answer.status.as_u16(), answer.body.as_str()), (420, "/a only"));
     assert_eq!(items(&answer.headers, "ratelimit").len(), 1);
     assert!(answer.header("retry-after").is_some());
+}
+
+#[tokio::test]
+async fn every_refusal_may_be_the_apps_own_and_says_why() {
+    let layer = |limiter, by: By| {
+        let layer = RateLimitLayer::builder(limiter, by).refuse_with(|refused| {
+            let why = match refused.cause {
+                RefusalCause::OverLimit(_) => "slow down".to_owned(),
+                RefusalCause::NoKey(reason) => format!("who are you? {}", reason.as_str()),
+                _ => "not now".to_owned(),
+            };
+            Response::builder().status(refused.status()).body(why.into()).unwrap()
+        });
+        site(layer.build().unwrap()).0
+    };
+    let tenant = || By::header(HeaderName::from_static("x-tenant"));
+    let app = layer(one(&Store::in_memory(), 1), tenant());
+    let with_tenant = || from("192.0.2.1").header("x-tenant", "a");
+    assert_eq!(ask(&app, with_tenant()).await.status, 200);
+    let over = ask(&app, with_tenant()).await;
+    assert_eq!((over.status.as_u16(), over.body.as_str()), (429, "slow down"));
+    assert!(over.header("retry-after").is_some());
+    let nobody = ask(&app, from("192.0.2.1")).await;
+    assert_eq!((nobody.status.as_u16(), nobody.body.as_str()), (403, "who are you? header"));
+    assert_eq!(nobody.header("retry-after"), None);
+
+    let app = layer(one(&Store::in_memory(), 1), By::session());
+    let misconfigured = ask(&app, from("192.0.2.1")).await;
+    assert_eq!(
+        (misconfigured.status.as_u16(), misconfigured.body.as_str()),
+        (500, "who are you? no_session_layer")
+    );
+
+    let down = Store::connect("redis://127.0.0.1:1").unwrap();
+    let closed = hourly("only", 1).on_failure(FailurePolicy::Closed);
+    let app = layer(unhurried(&down).limit(closed).build().unwrap(), tenant());
+    let failed = ask(&app, with_tenant()).await;
+    assert_eq!((failed.status.as_u16(), failed.body.as_str()), (503, "not now"));
+    assert_eq!(failed.header("retry-after"), Some("1"));
+}
+
+#[tokio::test]
+async fn who_is_banned_hears_that_it_is_not_for_want_of_quota() {
+    for_each_store(async |backend| {
+        let limiter =
+            unhurried(&backend.store).limit(hourly("few", 1)).limit(hourly("many", 9)).build().unwrap();
+        let (app, _) = site(RateLimitLayer::new(limiter.clone(), by_client(TrustedProxies::none())));
+        let client = ClientAddress::new("192.0.2.1".parse().unwrap());
+        let problem = async || {
+            let answer = ask(&app, from("192.0.2.1")).await;
+            assert_eq!(answer.status, 429);
+            let kind = answer.json()["type"].as_str().unwrap().to_owned();
+            (kind.split_once('#').unwrap().1.to_owned(), answer.json()["violated-policies"].clone())
+        };
+        assert_eq!(ask(&app, from("192.0.2.1")).await.status, 200);
+        let exceeded = ("quota-exceeded".to_owned(), json!(["few"]));
+        assert_eq!(problem().await, exceeded);
+        let banned = limiter.ban(client, Duration::from_secs(600)).await.unwrap();
+        assert!(banned[0].is_banned());
+        let abnormal = ("abnormal-usage-detected".to_owned(), json!(["few", "many"]));
+        for _ in 0..2 {
+            assert_eq!(problem().await, abnormal);
+        }
+        limiter.ban(client, Duration::ZERO).await.unwrap();
+        assert_eq!(problem().await, exceeded);
+    })
+    .await;
+}
+
+/// An answer may be written once for several requests: not where they differ.
+#[tokio::test]
+async fn each_client_and_each_plan_hears_its_own_numbers() {
+    for_each_store(async |backend| {
+        let limiter =
+            unhurried(&backend.store).limit(hourly("few", 1)).limit(hourly("many", 9)).build().unwrap();
+        let layer = RateLimitLayer::builder(limiter.clone(), by_client(TrustedProxies::none()));
+        let plan = |request: &dyn tower_keep_axum::view::RequestView, ask: Ask| {
+            Some(if request.path() == "/plan" { ask.quota_for("few", Quota::window(2, HOUR)) } else { ask })
+        };
+        let (app, _) = site(layer.ask(plan).build().unwrap());
+        let charge = |client: &str, more| {
+            let ask = Ask::new(ClientAddress::new(client.parse().unwrap())).cost(more).without("few");
+            limiter.penalise(ask)
+        };
+        charge("192.0.2.2", 3).await.unwrap();
+        for turn in 0..4 {
+            for (client, path, few, many) in
+                [("192.0.2.1", "/", 1, 6), ("192.0.2.2", "/", 1, 5), ("192.0.2.1", "/plan", 2, 6)]
+            {
+                let answer = ask(&app, from(client).uri(path)).await;
+                assert_eq!(parameter(&answer.headers, "ratelimit-policy", "few", "q"), few);
+                // Where a refusal is remembered, nobody is asked about the other limit.
+                let asked = items(&answer.headers, "ratelimit").len() == 2;
+                if turn == 3 && asked {
+                    assert_eq!(parameter(&answer.headers, "ratelimit", "many", "r"), many);
+                }
+                assert!(asked || backend.redis.is_some() && answer.status == 429);
+            }
+        }
+    })
+    .await;
 }
 
 #[tokio::test]

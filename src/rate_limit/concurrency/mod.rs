@@ -1,10 +1,14 @@
 //! How many at once: places that are held for a time, renewed, and given back.
 
+mod kept;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+pub use kept::Kept;
 
 use super::builder::check_word;
 use super::error::{LimitConfigError, LimitError};
@@ -34,7 +38,8 @@ const MAX_PLACES: u64 = 10_000;
 /// let Acquired::Held(permit) = exports.acquire("alice").await? else { return Ok(()) };
 /// assert!(matches!(exports.acquire("alice").await?, Acquired::Full { .. }));
 /// permit.renew().await?; // before the 30 seconds are over, as often as it takes
-/// permit.release().await?;
+/// let kept = permit.keep()?; // or in the background, until the guard is dropped
+/// kept.release().await?;
 /// # Ok(()) }
 /// ```
 #[derive(Clone, Debug)]
@@ -72,6 +77,7 @@ pub enum Renewed {
 }
 
 /// A place. Give it back with [`release`](Self::release); one that is merely dropped is free when its time is over.
+/// [`keep`](Self::keep) renews it in the background and gives it back by itself.
 #[derive(Debug)]
 #[must_use]
 pub struct Permit {
