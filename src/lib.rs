@@ -1,7 +1,8 @@
-//! Shared HTTP state for tower, axum and actix-web on Redis: sessions as Tower layers over one bb8 connection pool, with an
-//! embedded store where there is no Redis.
+//! Shared HTTP state for tower, axum and actix-web on Redis: sessions, rate limits and a response cache as Tower layers
+//! over one bb8 connection pool, with an embedded store where there is no Redis.
 //!
 //! - [`store`]: one handle over Redis or the embedded store.
+//! - [`cache`]: responses that are kept for all visitors, by the rules of HTTP, and purged for certain.
 //! - [`rate_limit`]: limits on requests, exact over all processes, several at once, and their Tower layer.
 //! - [`session`]: sessions that survive races, and their Tower layer.
 //!
@@ -35,6 +36,8 @@ pub mod view;
 mod guides {
     #[doc = include_str!("../docs/keys.md")]
     mod keys {}
+    #[doc = include_str!("../docs/stampedes.md")]
+    mod stampedes {}
     #[doc = include_str!("../docs/operations.md")]
     mod operations {}
 }

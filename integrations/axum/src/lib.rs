@@ -53,4 +53,10 @@ mod guides {
     mod rate_limits {}
     #[doc = include_str!("../../../docs/proxies.md")]
     mod proxies {}
+    #[doc = include_str!("../../../docs/caching.md")]
+    mod caching {}
+    #[doc = include_str!("../../../docs/purging.md")]
+    mod purging {}
+    #[doc = include_str!("../../../docs/caching-and-sessions.md")]
+    mod caching_and_sessions {}
 }
