@@ -8,11 +8,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use quick_cache::sync::Cache;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 use super::flight::Flights;
 use super::known::KnownHeads;
 use super::lookup::Request;
 use super::policy::CachePolicy;
+use super::reputation::Reputation;
 use super::rules::VaryNames;
 use super::url::UrlKey;
 use crate::store::key::Key;
@@ -54,14 +56,11 @@ pub(super) struct Engine {
     pub(super) log: Key,
     pub(super) known: KnownHeads,
     pub(super) flights: Arc<Flights>,
-    /// Fills whose handlers lately gave what is not for others: who comes next does not wait for the first.
-    pub(super) uncacheable: Cache<Key, std::time::Instant>,
+    /// Fills that were lately not worth waiting for, and since when.
+    pub(super) reputations: Cache<Key, (Reputation, Instant)>,
     /// Room for the bytes of bodies on their way to the store, in KiB.
     pub(super) room: Arc<Semaphore>,
 }
-
-/// For how long it is remembered that a response is not for others.
-const UNCACHEABLE_FOR: Duration = Duration::from_secs(5);
 
 impl Engine {
     pub(super) fn new(store: Store, config: Config, known: usize, fill_kib: usize) -> Self {
@@ -70,8 +69,8 @@ impl Engine {
             store,
             log,
             known: KnownHeads::new(known),
-            flights: Arc::default(),
-            uncacheable: Cache::new(known),
+            flights: Flights::new(known),
+            reputations: Cache::new(known),
             room: Arc::new(Semaphore::new(fill_kib)),
             config,
         }
@@ -99,15 +98,6 @@ impl Engine {
     pub(super) fn tag(&self, tag: &str) -> Key {
         Key::cache_tag(self.store.prefix(), &self.config.namespace, tag)
     }
-
-    /// Whether what is filled there was not for others lately.
-    pub(super) fn is_uncacheable(&self, fill: &Key) -> bool {
-        self.uncacheable.get(fill).is_some_and(|since| since.elapsed() < UNCACHEABLE_FOR)
-    }
-
-    pub(super) fn remember_uncacheable(&self, fill: &Key) {
-        self.uncacheable.insert(fill.clone(), std::time::Instant::now());
-    }
 }
 
 impl HttpCache {
@@ -117,8 +107,11 @@ impl HttpCache {
         Self { engine: Arc::clone(&self.engine), policy: Arc::new(policy) }
     }
 
-    /// Which variant a request selects, as a word.
+    /// Which variant a request selects, as a word; empty where responses do not vary.
     pub(super) fn variant_word(&self, names: &VaryNames, request: Request<'_>) -> String {
+        if names.is_empty() {
+            return String::new();
+        }
         URL_SAFE_NO_PAD.encode(names.key(request, &self.policy.rules.normalise).as_bytes())
     }
 

@@ -1,11 +1,15 @@
 //! The right to fill, and what is done with it.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::engine::{Engine, HttpCache, random_word};
 use super::flight::{Flight, Landing};
 use super::lookup::{Found, LookUp, Place, Request, WithBody};
+use super::publish::Head;
+use super::reputation::Reputation;
 use crate::store::StoreError;
 use crate::store::op::cache::Wake;
 use crate::store::op::{Lease, LeaseAnswer, LeaseOutcome, LeaseVerb};
@@ -30,55 +34,49 @@ pub(super) enum Claim {
     Granted(Box<Fill>),
     /// Another process filled it meanwhile, or what it stored is worth a look.
     LookAgain,
-    /// The store failed, or somebody else takes too long: the handler is called, and nothing is stored.
-    Alone,
+    /// Somebody else takes too long: the handler is called, and nothing is stored.
+    Late,
+    /// The store failed: the same.
+    Failed,
 }
 
 impl HttpCache {
-    /// Asks for the right to fill, or waits until somebody else has used theirs.
-    pub(super) async fn claim(&self, request: Request<'_>, place: Place, flight: Flight) -> Claim {
-        let Ok(token) = random_word() else { return Claim::Alone };
-        let (engine, until) = (&self.engine, Instant::now() + self.engine.config.wait);
-        let mut fill = Box::new(Fill {
-            engine: Arc::clone(engine),
-            place,
-            token: token.into(),
-            began: Instant::now(),
-            flight: Some(flight),
-            kept: false,
-        });
+    /// Asks for the right to fill, or waits, at most `until`, until somebody else has used theirs.
+    pub(super) async fn claim(
+        &self,
+        request: Request<'_>,
+        place: Place,
+        flight: Flight,
+        until: Instant,
+    ) -> Claim {
+        let Some(mut fill) = self.refill(place, flight) else { return Claim::Failed };
         let mut pause = PAUSES.0;
         loop {
-            match fill.lease(LeaseVerb::Take).await {
-                Ok(answer) if answer.outcome == LeaseOutcome::Done => {
-                    (fill.kept, fill.began) = (true, Instant::now());
-                    return Claim::Granted(fill);
+            let Ok(answer) = fill.take().await else { return Claim::Failed };
+            if fill.kept {
+                return Claim::Granted(fill);
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                // Who comes next need not find out again.
+                self.engine.remember(&fill.place.fill, Reputation::NeverWait);
+                return Claim::Late;
+            }
+            let ends = Duration::from_micros(answer.next_us).max(PAUSES.0);
+            tokio::time::sleep(pause.min(ends).min(left)).await;
+            pause = (pause * 2).min(PAUSES.1);
+            match self.look_up(request, &fill.place.url, WithBody::No).await {
+                Ok(LookUp::Found(found)) if self.is_fresh(&found) => {
+                    fill.land(Landing::Stored);
+                    return Claim::LookAgain;
                 }
-                Ok(answer) => {
-                    let left = until.saturating_duration_since(Instant::now());
-                    if left.is_zero() {
-                        return Claim::Alone;
-                    }
-                    let ends = Duration::from_micros(answer.next_us).max(PAUSES.0);
-                    tokio::time::sleep(pause.min(ends).min(left)).await;
-                    pause = (pause * 2).min(PAUSES.1);
-                    match self.look_up(request, &fill.place.url, WithBody::No).await {
-                        Ok(LookUp::Found(found)) if self.is_fresh(&found) => {
-                            fill.land(Landing::Stored);
-                            return Claim::LookAgain;
-                        }
-                        Ok(_) => {}
-                        Err(_) => return Claim::Alone,
-                    }
-                }
-                Err(_) => return Claim::Alone,
+                Ok(_) => {}
+                Err(_) => return Claim::Failed,
             }
         }
     }
-}
 
-impl HttpCache {
-    /// The wish to fill a place in the background; it is granted by [`ensure_leased`](Fill::ensure_leased).
+    /// The wish to fill a place; it is granted by [`ensure_leased`](Fill::ensure_leased).
     pub(super) fn refill(&self, place: Place, flight: Flight) -> Option<Box<Fill>> {
         Some(Box::new(Fill {
             engine: Arc::clone(&self.engine),
@@ -96,23 +94,23 @@ impl HttpCache {
 }
 
 impl Fill {
-    /// Takes the right if it is not held yet. `false`: somebody else has it.
+    /// Takes the right if nobody else has it.
     pub(super) async fn ensure_leased(&mut self) -> bool {
-        if !self.kept {
-            self.kept =
-                self.lease(LeaseVerb::Take).await.is_ok_and(|answer| answer.outcome == LeaseOutcome::Done);
-            self.began = Instant::now();
-        }
+        drop(self.take().await);
         self.kept
     }
 
-    async fn lease(&self, verb: LeaseVerb) -> Result<LeaseAnswer, StoreError> {
-        self.engine.run(self.lease_op(verb)).await
+    /// Counts as kept from the moment of asking: who is cancelled while the answer is on its way gives back what it may have got.
+    async fn take(&mut self) -> Result<LeaseAnswer, StoreError> {
+        self.kept = true;
+        let answer = self.engine.run(self.lease_op(LeaseVerb::Take)).await?;
+        (self.kept, self.began) = (answer.outcome == LeaseOutcome::Done, Instant::now());
+        Ok(answer)
     }
 
     fn lease_op(&self, verb: LeaseVerb) -> Lease {
         let ttl_us = u64::try_from(self.engine.config.lease.as_micros()).unwrap_or(u64::MAX);
-        Lease { verb, key: self.place.fill(), token: Arc::clone(&self.token), most: 1, ttl_us }
+        Lease { verb, key: self.place.fill.clone(), token: Arc::clone(&self.token), most: 1, ttl_us }
     }
 
     /// How often it must be renewed.
@@ -144,9 +142,20 @@ impl Fill {
         self.kept = false;
     }
 
-    /// The handler's answer is not for others: those who wait go to the handler, too, and who comes next does not wait.
-    pub(super) fn not_for_others(mut self) {
-        self.engine.remember_uncacheable(&self.place.fill());
+    /// There is a response to be stored: what it promises decides whether others wait for it.
+    pub(super) fn will_store(&self, head: &Head) {
+        if head.must_be_validated() {
+            self.engine.remember(&self.place.fill, Reputation::NeverWait);
+        } else {
+            self.engine.restore(&self.place.fill);
+        }
+    }
+
+    /// The handler's answer is not for others: those who wait go to the handler, too.
+    pub(super) fn not_for_others(&mut self, reputation: Option<Reputation>) {
+        if let Some(reputation) = reputation {
+            self.engine.remember(&self.place.fill, reputation);
+        }
         self.land(Landing::NotForOthers);
     }
 }

@@ -1,16 +1,30 @@
 //! One fill at a time in this process: who comes second waits for the first.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
+use quick_cache::sync::Cache;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::store::key::Key;
 
 /// The fills under way in this process, by where they are written.
-#[derive(Debug, Default)]
-pub(super) struct Flights(Mutex<HashMap<Key, watch::Receiver<Landing>>>);
+#[derive(Debug)]
+pub(super) struct Flights {
+    under_way: Mutex<HashMap<Key, Place>>,
+    /// How many fills were stored so far, and the number of the last one of each key.
+    landings: AtomicU64,
+    landed: Cache<Key, u64>,
+}
+
+#[derive(Debug)]
+struct Place {
+    told: watch::Receiver<Landing>,
+    /// Somebody waited for it in vain: nobody else shall.
+    overdue: bool,
+}
 
 /// How a fill ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,9 +35,13 @@ pub(super) enum Landing {
     Stored,
     /// The handler answered, and its response cannot answer others.
     NotForOthers,
-    /// Nobody knows what the handler would have answered: it was cancelled, or failed.
+    /// Nobody knows what the handler would have answered: it was cancelled, or failed, or was overtaken by a purge.
     Lost,
 }
+
+/// How many fills had been stored when a request looked.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Seen(u64);
 
 /// A request's part in the fill that it needs.
 #[derive(Debug)]
@@ -32,7 +50,9 @@ pub(super) enum Role {
     Leader(Flight),
     /// Somebody else does.
     Follower(Follower),
-    /// Too many fills are under way to keep count: it goes to the handler, and nothing is stored.
+    /// Somebody else did, after the request looked: it is worth another look.
+    Late,
+    /// Too many fills are under way to keep count, or this one takes too long: it goes to the handler, and nothing is stored.
     Alone,
 }
 
@@ -46,25 +66,51 @@ pub(super) struct Flight {
 
 /// Waits for somebody else's fill.
 #[derive(Debug)]
-pub(super) struct Follower(watch::Receiver<Landing>);
+pub(super) struct Follower {
+    flights: Arc<Flights>,
+    key: Key,
+    told: watch::Receiver<Landing>,
+}
 
 impl Flights {
-    /// Nothing panics while the lock is held.
-    fn map(&self) -> MutexGuard<'_, HashMap<Key, watch::Receiver<Landing>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// `most`: of how many keys it is remembered that they were filled.
+    pub(super) fn new(most: usize) -> Arc<Self> {
+        let under_way = Mutex::default();
+        Arc::new(Self { under_way, landings: AtomicU64::new(0), landed: Cache::new(most) })
     }
 
-    /// Joins the fill of a key, or begins it. At most `most` are under way.
-    pub(super) fn join(self: &Arc<Self>, key: &Key, most: usize) -> Role {
+    /// Nothing panics while the lock is held.
+    fn map(&self) -> MutexGuard<'_, HashMap<Key, Place>> {
+        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// To be called before a request looks at what is stored.
+    pub(super) fn seen(&self) -> Seen {
+        Seen(self.landings.load(Ordering::SeqCst))
+    }
+
+    /// Joins the fill of a key, or begins it. At most `most` are under way. Who looked before the last fill was stored looks again:
+    /// else the slowest of a thousand requests would fill once more.
+    pub(super) fn join(self: &Arc<Self>, key: &Key, most: usize, seen: Seen) -> Role {
         let mut map = self.map();
-        if let Some(flight) = map.get(key) {
-            return Role::Follower(Follower(flight.clone()));
+        if let Some(place) = map.get(key) {
+            if place.overdue {
+                return Role::Alone;
+            }
+            return Role::Follower(Follower {
+                flights: Arc::clone(self),
+                key: key.clone(),
+                told: place.told.clone(),
+            });
+        }
+        if self.landed.get(key).is_some_and(|number| number > seen.0) {
+            return Role::Late;
         }
         if map.len() >= most {
             return Role::Alone;
         }
         let (tell, told) = watch::channel(Landing::Flying);
-        map.insert(key.clone(), told);
+        map.insert(key.clone(), Place { told, overdue: false });
         Role::Leader(Flight { flights: Arc::clone(self), key: key.clone(), tell })
     }
 }
@@ -78,7 +124,13 @@ impl Flight {
 
 impl Drop for Flight {
     fn drop(&mut self) {
-        self.flights.map().remove(&self.key);
+        let mut map = self.flights.map();
+        map.remove(&self.key);
+        if *self.tell.borrow() == Landing::Stored {
+            let number = self.flights.landings.fetch_add(1, Ordering::SeqCst) + 1;
+            self.flights.landed.insert(self.key.clone(), number);
+        }
+        drop(map);
         self.tell.send_if_modified(|landing| {
             let lost = *landing == Landing::Flying;
             if lost {
@@ -90,19 +142,27 @@ impl Drop for Flight {
 }
 
 impl Follower {
-    /// How the fill ended; `None` when it took longer than `at_most`.
-    pub(super) async fn wait(mut self, at_most: Duration) -> Option<Landing> {
-        let landed = self.0.wait_for(|landing| *landing != Landing::Flying);
-        match tokio::time::timeout(at_most, landed).await {
-            Ok(Ok(landing)) => Some(*landing),
-            Ok(Err(_)) => Some(Landing::Lost),
-            Err(_) => None,
+    /// How the fill ended; `None` when it took longer than `until`. Then nobody else waits for it.
+    pub(super) async fn wait(mut self, until: Instant) -> Option<Landing> {
+        let landed = self.told.wait_for(|landing| *landing != Landing::Flying);
+        match tokio::time::timeout_at(until, landed).await {
+            Ok(Ok(landing)) => return Some(*landing),
+            Ok(Err(_)) => return Some(Landing::Lost),
+            Err(_) => {}
         }
+        if let Some(place) = self.flights.map().get_mut(&self.key)
+            && place.told.same_channel(&self.told)
+        {
+            place.overdue = true;
+        }
+        None
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::store::key::KeyPrefix;
 
@@ -110,41 +170,69 @@ mod tests {
         Key::new(&KeyPrefix::default(), "t", "a")
     }
 
+    fn join(flights: &Arc<Flights>) -> Role {
+        flights.join(&key(), 1, flights.seen())
+    }
+
     fn leader(flights: &Arc<Flights>) -> Flight {
-        match flights.join(&key(), 1) {
+        match join(flights) {
             Role::Leader(flight) => flight,
             other => panic!("{other:?}"),
         }
     }
 
+    fn follower(flights: &Arc<Flights>) -> Follower {
+        match join(flights) {
+            Role::Follower(follower) => follower,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn later(seconds: u64) -> Instant {
+        Instant::now() + Duration::from_secs(seconds)
+    }
+
     #[tokio::test]
     async fn who_waits_hears_how_it_ended() {
         for landing in [Landing::Stored, Landing::NotForOthers] {
-            let flights = Arc::default();
+            let flights = Flights::new(9);
             let flight = leader(&flights);
-            let Role::Follower(follower) = flights.join(&key(), 1) else { panic!("there is one") };
+            let follower = follower(&flights);
             flight.land(landing);
-            assert_eq!(follower.wait(Duration::from_secs(9)).await, Some(landing));
-            assert!(matches!(flights.join(&key(), 1), Role::Leader(_)), "it is over");
+            assert_eq!(follower.wait(later(9)).await, Some(landing));
+            assert!(matches!(join(&flights), Role::Leader(_)), "it is over");
+        }
+    }
+
+    #[test]
+    fn who_looked_before_it_was_stored_looks_again() {
+        let flights = Flights::new(9);
+        for (landing, late) in [(Landing::Stored, true), (Landing::NotForOthers, false)] {
+            let seen = flights.seen();
+            leader(&flights).land(landing);
+            assert_eq!(matches!(flights.join(&key(), 1, seen), Role::Late), late);
+            assert!(matches!(join(&flights), Role::Leader(_)), "who looked after that knows better");
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_fill_that_is_given_up_frees_those_who_wait_and_nobody_waits_for_ever() {
-        let flights = Arc::default();
+        let flights = Flights::new(9);
         let flight = leader(&flights);
-        let Role::Follower(patient) = flights.join(&key(), 1) else { panic!("there is one") };
-        let Role::Follower(impatient) = flights.join(&key(), 1) else { panic!("there is one") };
-        assert_eq!(impatient.wait(Duration::from_secs(1)).await, None);
+        let (patient, impatient) = (follower(&flights), follower(&flights));
+        assert_eq!(impatient.wait(later(1)).await, None);
+        assert!(matches!(join(&flights), Role::Alone), "one has waited in vain for all");
         drop(flight);
-        assert_eq!(patient.wait(Duration::from_secs(1)).await, Some(Landing::Lost));
+        assert_eq!(patient.wait(later(1)).await, Some(Landing::Lost));
+        let _next = leader(&flights);
+        follower(&flights);
     }
 
     #[test]
     fn only_so_many_are_counted() {
-        let flights: Arc<Flights> = Arc::default();
+        let flights = Flights::new(9);
         let _first = leader(&flights);
         let other = Key::new(&KeyPrefix::default(), "t", "b");
-        assert!(matches!(flights.join(&other, 1), Role::Alone));
+        assert!(matches!(flights.join(&other, 1, flights.seen()), Role::Alone));
     }
 }

@@ -11,41 +11,39 @@ use super::flight::Landing;
 use super::lookup::Found;
 use super::publish::{Head, admit, publish};
 use super::purge::group_tag;
-use super::record::LINGER_MS;
-use super::rules::{ToStore, cache_groups};
+use super::rules::cache_groups;
+use super::write::LINGER_MS;
+use crate::store::StoreError;
 use crate::store::op::cache::{Admission, Prolong, Published};
 use crate::view::RequestView;
 
 impl HttpCache {
     /// Stores a head anew for a body that lies there already, and gives the body the time that it needs.
-    pub(super) async fn freshened(
-        &self,
-        mut fill: Box<Fill>,
-        found: &Found,
-        to_store: ToStore,
-        variant: String,
-    ) {
-        let entry = &found.entry;
-        let (status, tags) = (entry.status, entry.tags.clone());
-        let head = Head { status, to_store, tags, variant };
-        let landing = match self.store_head(&mut fill, found, &head).await {
-            Some(Published::Stored) => Landing::Stored,
-            _ => Landing::NotForOthers,
-        };
-        fill.land(landing);
+    pub(super) async fn freshened(&self, mut fill: Box<Fill>, found: &Found, head: Head) {
+        fill.will_store(&head);
+        match self.store_head(&mut fill, found, &head).await {
+            Ok(Published::Stored) => fill.land(Landing::Stored),
+            Ok(_) => fill.land(Landing::Lost),
+            Err(_) => fill.not_for_others(None),
+        }
     }
 
-    async fn store_head(&self, fill: &mut Fill, found: &Found, head: &Head) -> Option<Published> {
+    async fn store_head(&self, fill: &mut Fill, found: &Found, head: &Head) -> Result<Published, StoreError> {
         let body = &found.entry.body;
         let ttl_ms = head.ttl_ms(&self.engine) + LINGER_MS;
         let prolong: Vec<Prolong> = body.keys(&fill.place.key).map(|key| Prolong { key, ttl_ms }).collect();
-        let (kept, admission) = self.engine.run((prolong, admit(fill, &head.tags)?)).await;
-        let whole = kept.into_iter().all(|kept| kept.unwrap_or(false));
-        let Ok(Admission::Admitted(epoch)) = admission else { return None };
-        if !whole {
-            return None;
+        let Some(admit) = admit(fill, &head.tags) else { return Ok(Published::Lost) };
+        let (kept, admission) = self.engine.run((prolong, admit)).await;
+        let admission = admission?;
+        for kept in kept {
+            if !kept? {
+                return Ok(Published::Lost);
+            }
         }
-        publish(fill, head, &epoch, body.clone()).await.ok()
+        match admission {
+            Admission::Admitted(epoch) => publish(fill, head, &epoch, body.clone()).await,
+            Admission::Purged => Ok(Published::Lost),
+        }
     }
 
     /// The groups of a response (RFC 9875), as tags. `None` when they cannot be read, or there are too many.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 
 use super::engine::{Engine, HttpCache};
 use super::entry::{Entry, unseal};
@@ -12,7 +13,7 @@ use super::url::UrlKey;
 use super::validity::{Validity, validity};
 use crate::store::StoreError;
 use crate::store::key::Key;
-use crate::store::op::cache::{Fetch, PurgeLog, TagVersion};
+use crate::store::op::cache::{Fetch, Forget, PurgeLog, TagVersion};
 use crate::view::RequestView;
 
 /// A request's head that can be looked at between round trips.
@@ -38,6 +39,8 @@ pub(super) enum LookUp {
 pub(super) struct Found {
     pub(super) entry: Arc<Entry>,
     pub(super) place: Place,
+    /// Where its head lies.
+    pub(super) at: Key,
     /// It was purged softly: stale, whatever its age.
     pub(super) softly: bool,
     /// The first segment of its body, if it was asked for.
@@ -49,31 +52,26 @@ pub(super) struct Found {
 pub(super) struct Place {
     pub(super) url: UrlKey,
     pub(super) key: Key,
-    /// The variants of the URL, and the word of the one that the request selects, where there are some: the right to fill is then one
-    /// to a single variant.
-    pub(super) variants: Option<(Arc<Variants>, String)>,
-    /// The log of purges.
-    log: Option<Bytes>,
+    /// Where it is written who fills it.
+    pub(super) fill: Key,
+    /// Epoch and number of the log of purges.
+    pub(super) seen: Option<(String, u64)>,
+    /// The variants of the URL, where the right to fill is one to a single variant.
+    pub(super) variants: Option<Arc<Variants>>,
 }
 
 impl Place {
-    /// Where it is written who fills it.
-    pub(super) fn fill(&self) -> Key {
-        self.key.cached_fill(self.variants.as_ref().map(|(_, word)| &**word))
-    }
-
-    /// Epoch and number of the log of purges.
-    pub(super) fn seen(&self, namespace: &str) -> Option<(String, u64)> {
-        let (epoch, number, _) = PurgeLog::split(namespace, self.log.as_ref()?)?;
-        Some((epoch.to_owned(), number))
+    fn new(url: &UrlKey, key: Key) -> Self {
+        let fill = key.cached_fill(None);
+        Self { url: url.clone(), key, fill, seen: None, variants: None }
     }
 }
 
 /// The values that were fetched so far, and the keys to be fetched next.
 #[derive(Default)]
 struct Have {
-    wanted: Vec<Key>,
-    values: Vec<(Key, Option<Bytes>)>,
+    wanted: SmallVec<[Key; 8]>,
+    values: SmallVec<[(Key, Option<Bytes>); 8]>,
 }
 
 impl Have {
@@ -88,18 +86,29 @@ impl Have {
     }
 
     async fn fetch(&mut self, engine: &Engine) -> Result<(), StoreError> {
-        let Some(fetch) = Fetch::new(std::mem::take(&mut self.wanted)) else { return Ok(()) };
+        let Some(fetch) = Fetch::new(self.wanted.iter().cloned()) else { return Ok(()) };
         // In a box of its own: allocators have boxes of up to a KiB at hand.
-        let values = Box::pin(engine.run(&fetch)).await?;
-        self.values.extend(fetch.into_keys().zip(values));
+        let values = Box::pin(engine.run(fetch)).await?;
+        self.values.extend(self.wanted.drain(..).zip(values));
         Ok(())
     }
 }
 
 /// A stored response that may be the one.
 struct Candidate {
+    at: Key,
     entry: Arc<Entry>,
     softly: bool,
+}
+
+impl Engine {
+    /// Forgets a value that must not be used any more: a head whose body is gone, or what is none of ours and in the way of what is to be
+    /// stored.
+    pub(super) async fn forget(&self, key: Key) {
+        if let Some(forget) = Forget::new([key]) {
+            drop(self.run(forget).await); // counted where it failed
+        }
+    }
 }
 
 impl HttpCache {
@@ -117,12 +126,13 @@ impl HttpCache {
         self.guess(request, &primary, body, &mut have);
         have.fetch(&self.engine).await?;
 
-        let log = have.get(&self.engine.log).cloned();
-        let mut place = Place { url: url.clone(), key: primary, variants: None, log };
-        let what = have.get(&place.key).and_then(|raw| self.engine.known.read(&place.key, raw));
-        let candidate = match what {
+        let log = self.read_log(&have).await;
+        let mut place = Place::new(url, primary);
+        place.seen = log.as_ref().map(|log| (log.epoch.clone(), log.number));
+        let candidate = match self.read(&have, &place.key) {
             Some(What::Entry(entry, counter)) => {
-                Some(Candidate { entry, softly: counter != 0 }).filter(|found| found.entry.url == url.hash)
+                let found = Candidate { at: place.key.clone(), entry, softly: counter != 0 };
+                Some(found).filter(|found| found.entry.url == url.hash && found.entry.vary.is_empty())
             }
             Some(What::Spec(variants)) => {
                 for names in &variants.fields {
@@ -132,13 +142,36 @@ impl HttpCache {
                 self.join(&mut place, &variants, request);
                 self.latest(&have, &place, &variants, request)
             }
-            None => None,
+            None => {
+                if have.get(&place.key).is_some() {
+                    self.engine.forget(place.key.clone()).await;
+                }
+                None
+            }
         };
         if let Some(found) = &candidate {
             self.want_rest(&place.key, &found.entry, body, &mut have);
             have.fetch(&self.engine).await?;
         }
-        Ok(self.judge(&have, place, candidate, body))
+        Ok(self.judge((&have, log.as_ref()), place, candidate, body))
+    }
+
+    fn read(&self, have: &Have, key: &Key) -> Option<What> {
+        let what = self.engine.known.read(key, have.get(key)?);
+        if what.is_none() {
+            crate::metric::count("tower_keep_cache_corrupt_total", "head");
+        }
+        what
+    }
+
+    /// A log that cannot be read tells nothing of what was purged, so everything was.
+    async fn read_log(&self, have: &Have) -> Option<PurgeLog> {
+        let log = PurgeLog::parse(&self.engine.config.namespace, have.get(&self.engine.log)?);
+        if log.is_none() {
+            crate::metric::count("tower_keep_cache_corrupt_total", "log");
+            self.engine.forget(self.engine.log.clone()).await;
+        }
+        log
     }
 
     /// What was seen last time is probably there again.
@@ -169,7 +202,8 @@ impl HttpCache {
     /// Whoever fills a URL whose variants are known fills one of them, so that others can be filled meanwhile.
     fn join(&self, place: &mut Place, variants: &Arc<Variants>, request: Request<'_>) {
         if let Some(names) = variants.fields.first() {
-            place.variants = Some((Arc::clone(variants), self.variant_word(names, request)));
+            place.fill = place.key.cached_fill(Some(&self.variant_word(names, request)));
+            place.variants = Some(Arc::clone(variants));
         }
     }
 
@@ -182,24 +216,26 @@ impl HttpCache {
         request: Request<'_>,
     ) -> Option<Candidate> {
         let of = |names: &VaryNames| {
-            let key = self.variant(&place.key, &variants.generation, names, request);
-            match self.engine.known.read(&key, have.get(&key)?)? {
-                What::Entry(entry, counter) if entry.url == place.url.hash && entry.vary == *names => {
-                    Some(Candidate { entry, softly: counter != variants.counter })
-                }
-                _ => None,
-            }
+            let word = self.variant_word(names, request);
+            let at = place.key.cached_variant(&variants.generation, &word);
+            let What::Entry(entry, counter) = self.read(have, &at)? else { return None };
+            let is_ours = entry.url == place.url.hash && entry.vary == *names && *entry.variant == *word;
+            is_ours.then_some(Candidate { at, entry, softly: counter != variants.counter })
         };
         variants.fields.iter().filter_map(of).max_by_key(|found| found.entry.stored.received_ms)
     }
 
-    fn judge(&self, have: &Have, place: Place, candidate: Option<Candidate>, body: WithBody) -> LookUp {
+    fn judge(
+        &self,
+        (have, log): (&Have, Option<&PurgeLog>),
+        place: Place,
+        candidate: Option<Candidate>,
+        body: WithBody,
+    ) -> LookUp {
         let miss = if place.variants.is_some() { Forward::VaryMiss } else { Forward::UriMiss };
-        let Some(Candidate { entry, softly }) = candidate else { return LookUp::Missing(miss, place) };
-        let version =
-            |tag: &Arc<str>| have.get(&self.engine.tag(tag)).and_then(|text| TagVersion::parse(text));
-        let (namespace, log) = (&self.engine.config.namespace, place.log.as_deref());
-        let softly = match validity(&entry, namespace, log, entry.tags.iter().map(version)) {
+        let Some(Candidate { at, entry, softly }) = candidate else { return LookUp::Missing(miss, place) };
+        let version = |tag: &Arc<str>| TagVersion::parse(log?, have.get(&self.engine.tag(tag))?);
+        let softly = match validity(&entry, log, entry.tags.iter().map(version)) {
             Validity::Holds => softly,
             Validity::Stale => true,
             Validity::Gone => return LookUp::Missing(miss, place),
@@ -213,6 +249,6 @@ impl HttpCache {
                 return LookUp::Missing(miss, place);
             }
         }
-        LookUp::Found(Found { entry, place, softly, first })
+        LookUp::Found(Found { entry, place, at, softly, first })
     }
 }

@@ -84,14 +84,17 @@ mod invalidate;
 mod known;
 mod layer;
 mod lookup;
+mod pace;
 mod parts;
 mod policy;
 mod publish;
 mod purge;
 mod record;
+mod reputation;
 pub mod rules;
 mod url;
 mod validity;
+mod write;
 
 pub use builder::HttpCacheBuilder;
 pub use engine::HttpCache;

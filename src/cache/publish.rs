@@ -7,7 +7,8 @@ use http::StatusCode;
 use super::engine::{Engine, random_word};
 use super::entry::{BodyRef, Entry};
 use super::fill::Fill;
-use super::rules::{Stored, ToStore, VaryNames};
+use super::rules::{Stored, StoredFlag, ToStore, VaryNames};
+use super::write::LINGER_MS;
 use crate::clock::millis;
 use crate::store::StoreError;
 use crate::store::op::cache::{Admit, Publish, Published, VariantOf};
@@ -27,6 +28,13 @@ impl Head {
     pub(super) fn ttl_ms(&self, engine: &Engine) -> u64 {
         ttl_ms(&self.to_store.stored, engine)
     }
+
+    /// Whether it answers nobody without being validated first.
+    pub(super) fn must_be_validated(&self) -> bool {
+        let stored = &self.to_store.stored;
+        let lives_ms = stored.lifetime_ms.saturating_add(stored.stale_while_revalidate_ms);
+        stored.flags.has(StoredFlag::NoCache) || lives_ms <= stored.age_ms
+    }
 }
 
 fn ttl_ms(stored: &Stored, engine: &Engine) -> u64 {
@@ -41,9 +49,9 @@ pub(super) fn admit(fill: &Fill, tags: &[Arc<str>]) -> Option<Admit> {
         namespace: engine.config.namespace.clone(),
         log: engine.log.clone(),
         tags: tags.iter().map(|tag| engine.tag(tag)).collect(),
-        seen: fill.place.seen(&engine.config.namespace),
+        seen: fill.place.seen.clone(),
         fresh: random_word().ok()?,
-        ttl_ms: millis(engine.config.retention).saturating_add(super::record::LINGER_MS),
+        ttl_ms: millis(engine.config.retention).saturating_add(LINGER_MS),
     })
 }
 
@@ -62,22 +70,23 @@ pub(super) async fn publish(
         headers: head.to_store.headers.clone(),
         stored: head.to_store.stored,
         vary: head.to_store.vary.clone(),
+        variant: head.variant.as_str().into(),
         tags: head.tags.clone(),
         epoch: epoch.into(),
-        number: place.seen(&engine.config.namespace).map_or(0, |(_, number)| number),
+        number: place.seen.as_ref().map_or(0, |(_, number)| *number),
         took_ms: millis(fill.began.elapsed()),
         body,
     };
     let Ok(fresh) = random_word() else { return Ok(Published::Lost) };
     let publish = Publish {
         url: place.key.clone(),
-        fill: place.fill(),
+        fill: place.fill.clone(),
         token: fill.token.to_string(),
         ttl_ms: head.ttl_ms(&engine),
         stored: entry.to_bytes().into(),
-        expected: place.variants.as_ref().map(|(seen, _)| (seen.counter, seen.generation.clone())),
+        expected: place.variants.as_ref().map(|variants| (variants.counter, variants.generation.clone())),
         variant: (!entry.vary.is_empty()).then(|| {
-            let seen = place.variants.as_ref().map(|(seen, _)| seen.generation.clone());
+            let seen = place.variants.as_ref().map(|variants| variants.generation.clone());
             let generation = seen.unwrap_or(fresh);
             VariantOf {
                 key: place.key.cached_variant(&generation, &head.variant),

@@ -6,6 +6,7 @@ use super::engine::{HttpCache, random_word};
 use super::error::CacheError;
 use super::policy::CachePolicy;
 use super::url::{UrlKey, target};
+use super::write::LINGER_MS;
 use crate::clock::millis;
 use crate::store::key::Key;
 use crate::store::op::cache::{ExpireUrl, Forget, Purge, Severity, What};
@@ -93,16 +94,15 @@ impl HttpCache {
             Target::Tags(tags) => self.purge_tags(&tags, severity).await,
             Target::Url { host, path_and_query } => {
                 let request = Request::get(&path_and_query).header("host", host.as_str()).body(());
-                match request {
+                let exact = match request {
                     Ok(request) if self.policy.key.is_url_alone() => {
-                        self.purge_url(self.key_of(&request), severity).await
+                        return self.purge_url(self.key_of(&request), severity).await;
                     }
                     // There may be several responses, by what else the policy makes part of the key.
-                    _ => {
-                        let exact = format!("={}", target(&host, &path_and_query, None));
-                        self.write_down(What::Paths(vec![exact]), severity).await
-                    }
-                }
+                    Ok(request) => self.url_of(&request).target,
+                    Err(_) => target(&host, &path_and_query, None).into(),
+                };
+                self.write_down(What::Paths(vec![format!("={exact}")]), severity).await
             }
             Target::Below { host, path } => {
                 self.write_down(What::Paths(vec![target(&host, &path, None)]), severity).await
@@ -119,7 +119,11 @@ impl HttpCache {
 
     /// Where the response to a request lies.
     pub(super) fn key_of(&self, request: &dyn RequestView) -> Key {
-        self.engine.key(&UrlKey::of(request, &self.policy.key, None))
+        self.engine.key(&self.url_of(request))
+    }
+
+    fn url_of(&self, request: &dyn RequestView) -> UrlKey {
+        UrlKey::of(request, &self.policy.key, None)
     }
 
     pub(super) async fn purge_url(&self, url: Key, severity: Severity) -> Result<(), CacheError> {
@@ -147,7 +151,7 @@ impl HttpCache {
             namespace: engine.config.namespace.clone(),
             log: engine.log.clone(),
             fresh: random_word().map_err(|_| CacheError::Randomness)?,
-            ttl_ms: millis(engine.config.retention).saturating_add(super::record::LINGER_MS),
+            ttl_ms: millis(engine.config.retention).saturating_add(LINGER_MS),
             severity,
             what,
         };
@@ -160,9 +164,9 @@ pub(super) fn app_tag(tag: &str) -> String {
     format!("t:{tag}")
 }
 
-/// A group of RFC 9875, which belongs to its origin.
+/// A group of RFC 9875, which belongs to its origin. Hosts hold colons, so the length tells where this one ends.
 pub(super) fn group_tag(host: &str, group: &str) -> String {
-    format!("g:{host}:{group}")
+    format!("g:{}:{host}:{group}", host.len())
 }
 
 impl CachePolicy {

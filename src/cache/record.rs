@@ -1,57 +1,113 @@
-//! From a handler's response to what is stored: the body is copied as it passes, and published when it is complete.
+//! From a handler's response to what is stored: the body is copied as it passes, and handed over piece by piece.
 
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::engine::random_word;
-use super::entry::{BodyRef, SEGMENT, seal};
+use super::entry::SEGMENT;
 use super::fill::Fill;
-use super::flight::Landing;
-use super::publish::{Head, admit, publish};
-use crate::store::StoreError;
-use crate::store::op::cache::{Admission, Forget, Published, PutBlob};
-
-/// How much longer segments live than the head that names them, so that who reads the head can read the rest.
-pub(super) const LINGER_MS: u64 = 300_000;
+use super::pace::Pace;
+use super::publish::Head;
+use super::reputation::Reputation;
+use super::write::Writer;
+use crate::session::SessionWatch;
 
 /// Copies a body on its way to the client. Never holds it back: where there is no room, it stops copying.
 #[derive(Debug)]
 pub(super) struct Recorder {
     pieces: mpsc::UnboundedSender<Piece>,
-    room: Arc<tokio::sync::Semaphore>,
+    room: Arc<Semaphore>,
+    pace: Arc<Pace>,
     current: BytesMut,
     length: u64,
-    most: u64,
-    expected: Option<u64>,
+    wanted: Wanted,
+    is_over: bool,
+}
+
+/// Which bodies are stored.
+#[derive(Debug)]
+pub(super) struct Wanted {
+    /// The longest.
+    pub(super) most: u64,
+    /// The length that the response names: a body of another one is not stored.
+    pub(super) expected: Option<u64>,
+    /// The visitor's session, if a handler that uses it makes the response the visitor's own.
+    pub(super) session: Option<SessionWatch>,
 }
 
 #[derive(Debug)]
-enum Piece {
+pub(super) enum Piece {
     /// A full segment, and the room that it takes.
     Segment(Bytes, OwnedSemaphorePermit),
     /// The last one, and the length of all.
     End(Bytes, u64, OwnedSemaphorePermit),
+    /// It is not for others.
+    Refused(Refusal),
+}
+
+/// Why a body is not stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    TooLarge,
+    /// It is not as long as the response says.
+    Length,
+    /// The handler used the session while it made the body.
+    Session,
+    /// It failed.
+    Failed,
+    /// Too many bytes are on their way to the store already.
+    NoRoom,
+}
+
+impl Refusal {
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::TooLarge => "too-large",
+            Self::Length => "length",
+            Self::Session => "session",
+            Self::Failed => "failed",
+            Self::NoRoom => "no-room",
+        }
+    }
+
+    /// What is to be expected of the next response.
+    pub(super) const fn reputation(self) -> Option<Reputation> {
+        match self {
+            Self::TooLarge | Self::Length | Self::Session => Some(Reputation::NotForOthers),
+            Self::Failed => Some(Reputation::NeverWait),
+            Self::NoRoom => None,
+        }
+    }
 }
 
 impl Recorder {
-    /// Begins to record. `expected` is the length that the response names; a body of another length is not stored. `None` without a
-    /// runtime or random bytes.
-    pub(super) fn start(fill: Box<Fill>, head: Head, most: u64, expected: Option<u64>) -> Option<Self> {
+    /// Begins to record. `None` without a runtime or random bytes.
+    pub(super) fn start(fill: Box<Fill>, head: Head, wanted: Wanted) -> Option<Self> {
         let runtime = tokio::runtime::Handle::try_current().ok()?;
         let id: Arc<str> = random_word().ok()?.into();
+        fill.will_store(&head);
         let (pieces, received) = mpsc::unbounded_channel();
-        let room = Arc::clone(&fill.engine.room);
-        runtime.spawn(Writer { fill, head, id, written: 0 }.run(received));
-        Some(Self { pieces, room, current: BytesMut::new(), length: 0, most, expected })
+        let (room, pace) = (Arc::clone(&fill.engine.room), Arc::new(Pace::default()));
+        runtime.spawn(Writer::new(fill, head, id, Arc::clone(&pace)).run(received));
+        Some(Self { pieces, room, pace, current: BytesMut::new(), length: 0, wanted, is_over: false })
+    }
+
+    /// The client asks for more.
+    pub(super) fn asked(&self) {
+        self.pace.asked();
     }
 
     /// Takes a part of the body. `false`: there is no use in going on.
     pub(super) fn push(&mut self, mut bytes: &[u8]) -> bool {
+        self.pace.given();
         self.length += bytes.len() as u64;
-        if self.length > self.most || self.expected.is_some_and(|expected| self.length > expected) {
-            return false;
+        if self.length > self.wanted.most {
+            return self.refuse(Refusal::TooLarge);
+        }
+        if self.wanted.expected.is_some_and(|expected| self.length > expected) {
+            return self.refuse(Refusal::Length);
         }
         while !bytes.is_empty() {
             let (now, later) = bytes.split_at(bytes.len().min(SEGMENT - self.current.len()));
@@ -66,91 +122,48 @@ impl Recorder {
 
     /// The body is complete.
     pub(super) fn end(mut self) {
-        if self.expected.is_none_or(|expected| self.length == expected) {
+        self.complete();
+    }
+
+    /// The body failed: nobody knows what it would have been.
+    pub(super) fn fail(mut self) {
+        self.refuse(Refusal::Failed);
+    }
+
+    fn complete(&mut self) {
+        if self.wanted.expected.is_some_and(|expected| self.length != expected) {
+            self.refuse(Refusal::Length);
+        } else if self.wanted.session.as_ref().is_some_and(SessionWatch::is_touched) {
+            self.refuse(Refusal::Session);
+        } else {
             let length = self.length;
             self.send(|bytes, permit| Piece::End(bytes, length, permit));
+            self.is_over = true;
         }
+    }
+
+    fn refuse(&mut self, refusal: Refusal) -> bool {
+        self.is_over = true;
+        drop(self.pieces.send(Piece::Refused(refusal))); // a writer that is gone needs no word
+        false
     }
 
     fn send(&mut self, piece: impl FnOnce(Bytes, OwnedSemaphorePermit) -> Piece) -> bool {
         let kib = u32::try_from(self.current.len().div_ceil(1024)).unwrap_or(u32::MAX);
         let Ok(permit) = Arc::clone(&self.room).try_acquire_many_owned(kib) else {
-            crate::metric::count("tower_keep_cache_not_stored_total", "no-room");
-            return false;
+            return self.refuse(Refusal::NoRoom);
         };
-        self.pieces.send(piece(self.current.split().freeze(), permit)).is_ok()
+        let is_sent = self.pieces.send(piece(self.current.split().freeze(), permit)).is_ok();
+        self.is_over |= !is_sent;
+        is_sent
     }
 }
 
-/// Writes segments as they come, and publishes the head when all are there.
-struct Writer {
-    fill: Box<Fill>,
-    head: Head,
-    id: Arc<str>,
-    written: u32,
-}
-
-impl Writer {
-    async fn run(mut self, mut pieces: mpsc::UnboundedReceiver<Piece>) {
-        let every = self.fill.renew_every();
-        let outcome = loop {
-            match tokio::time::timeout(every, pieces.recv()).await {
-                Err(_) => self.fill.renew().await,
-                Ok(Some(Piece::Segment(bytes, _room))) => {
-                    if let Err(error) = self.put(&bytes).await {
-                        break Err(error);
-                    }
-                }
-                Ok(Some(Piece::End(bytes, length, _room))) => break self.publish(bytes, length).await,
-                // The client went away, or the body failed: nobody knows what it would have been.
-                Ok(None) => break Ok(None),
-            }
-        };
-        self.finish(outcome).await;
-    }
-
-    fn segment(&mut self, bytes: &[u8]) -> PutBlob {
-        let key = self.fill.place.key.cached_segment(&self.id, self.written);
-        let value = seal(&self.id, self.written, bytes);
-        self.written += 1;
-        PutBlob { key, value, ttl_ms: self.head.ttl_ms(&self.fill.engine) + LINGER_MS }
-    }
-
-    async fn put(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
-        let put = self.segment(bytes);
-        self.fill.engine.run(put).await
-    }
-
-    async fn publish(&mut self, last: Bytes, length: u64) -> Result<Option<Published>, StoreError> {
-        let last = (!last.is_empty()).then(|| self.segment(&last));
-        let Some(admit) = admit(&self.fill, &self.head.tags) else { return Ok(None) };
-        let (put, admission) = self.fill.engine.run((last, admit)).await;
-        put.transpose()?;
-        let Admission::Admitted(epoch) = admission? else { return Ok(Some(Published::Lost)) };
-        let body = BodyRef { id: Arc::clone(&self.id), length };
-        publish(&mut self.fill, &self.head, &epoch, body).await.map(Some)
-    }
-
-    async fn finish(mut self, outcome: Result<Option<Published>, StoreError>) {
-        let landing = match &outcome {
-            Ok(Some(Published::Stored)) => Landing::Stored,
-            Ok(Some(_)) | Err(_) => Landing::NotForOthers,
-            Ok(None) => Landing::Lost,
-        };
-        self.fill.land(landing);
-        if landing == Landing::Stored {
-            return crate::metric::count("tower_keep_cache_stored_total", "");
-        }
-        let reason = match outcome {
-            Ok(None) => "aborted",
-            Ok(Some(_)) => "purged",
-            Err(_) => "store",
-        };
-        crate::metric::count("tower_keep_cache_not_stored_total", reason);
-        let keys = (0..self.written).map(|number| self.fill.place.key.cached_segment(&self.id, number));
-        if let Some(remove) = Forget::new(keys) {
-            // They end by themselves, too.
-            drop(self.fill.engine.run(remove).await);
+/// A server that has sent as many bytes as `Content-Length` says does not ask for the end (RFC 9112 §6.3): all of it was there.
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        if !self.is_over && self.wanted.expected == Some(self.length) {
+            self.complete();
         }
     }
 }

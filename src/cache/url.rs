@@ -23,19 +23,14 @@ pub(super) struct UrlKey {
 impl UrlKey {
     /// The key of a request. `content` is the hash of what a `QUERY` request carries.
     pub(super) fn of(request: &dyn RequestView, parts: &KeyParts, content: Option<[u8; 32]>) -> Self {
-        let mut host = String::new();
-        request.each_header("host", &mut |value| {
-            if host.is_empty() {
-                host = String::from_utf8_lossy(value).to_ascii_lowercase();
-            }
-        });
+        let host = request.header("host").unwrap_or_default().to_ascii_lowercase();
         let query = parts.query(request.query());
         let mut hash = Sha256::new();
         let mut part = |value: &[u8]| {
             hash.update((value.len() as u64).to_le_bytes());
             hash.update(value);
         };
-        part(host.as_bytes());
+        part(&host);
         part(request.full_path().as_bytes());
         // No query and an empty one are different URLs.
         part(query.as_deref().map_or(b"", |_| b"?"));
@@ -43,7 +38,10 @@ impl UrlKey {
         part(content.as_ref().map_or(&[], |content| &content[..]));
         parts.each(request, &mut part);
         let hash = URL_SAFE_NO_PAD.encode(hash.finalize()).into();
-        Self { hash, target: target(&host, request.full_path(), query.as_deref()).into() }
+        Self {
+            hash,
+            target: target(&String::from_utf8_lossy(&host), request.full_path(), query.as_deref()).into(),
+        }
     }
 }
 

@@ -14,29 +14,16 @@ pub(super) enum Validity {
     Gone,
 }
 
-/// Judges an entry by the text of its namespace's log and the versions of its tags. What is missing counts as purged: the store may have
+/// Judges an entry by the log of its namespace and the versions of its tags. What is missing counts as purged: the store may have
 /// evicted the word of it.
 pub(super) fn validity(
     entry: &Entry,
-    namespace: &str,
-    log: Option<&[u8]>,
+    log: Option<&PurgeLog>,
     versions: impl Iterator<Item = Option<TagVersion>>,
 ) -> Validity {
-    let Some((epoch, _, lines)) = log.and_then(|log| PurgeLog::split(namespace, log)) else {
-        return Validity::Gone;
-    };
-    if *epoch != *entry.epoch {
-        return Validity::Gone;
-    }
+    let Some(log) = log.filter(|log| *log.epoch == *entry.epoch) else { return Validity::Gone };
     let mut validity = Validity::Holds;
-    let bans = match (lines, log) {
-        ("", _) => Vec::new(),
-        (_, log) => match log.and_then(|log| PurgeLog::parse(namespace, log)) {
-            Some(log) => log.bans,
-            None => return Validity::Gone,
-        },
-    };
-    for ban in &bans {
+    for ban in &log.bans {
         if ban.number > entry.number && concerns(&ban.pattern, &entry.target) {
             match ban.severity {
                 Severity::Hard => return Validity::Gone,

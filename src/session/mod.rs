@@ -81,6 +81,7 @@ mod service;
 mod state;
 mod token;
 mod typed;
+mod watch;
 
 pub use admin::SessionInfo;
 pub use auth::Login;
@@ -98,3 +99,4 @@ pub use origin::{CrossOrigin, OriginCheck};
 pub use service::SessionService;
 pub use token::SessionHandle;
 pub use typed::TypedSession;
+pub(crate) use watch::SessionWatch;

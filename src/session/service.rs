@@ -10,6 +10,7 @@ use tower_service::Service;
 use super::engine::Sessions;
 use super::future::ResponseFuture;
 use super::lazy::SessionSet;
+use super::watch::SessionWatch;
 use crate::body::KeepBody;
 
 /// Gives each request a session. See the [module docs](crate::session).
@@ -62,6 +63,9 @@ where
         let extensions = request.extensions_mut();
         if let Some(outer) = extensions.insert(SessionSet::new(session.clone(), None)) {
             extensions.insert(SessionSet::new(session.clone(), Some(outer)));
+        }
+        if let Some(watch) = extensions.get::<SessionWatch>() {
+            watch.show(SessionSet::new(session.clone(), None));
         }
         // Called on the service that was polled ready; no clone is made, so none can be unready.
         ResponseFuture::new(self.inner.call(request), session)

@@ -113,7 +113,7 @@ impl<'a> Case<'a> {
     async fn version(&self, tag: &str) -> TagVersion {
         let fetch = Fetch::new([self.tag(tag)]).expect("one key");
         let text = self.store.run(fetch).await.expect("serves").remove(0).expect("there is a version");
-        TagVersion::parse(&text).expect("one of ours")
+        TagVersion::parse(&self.read_log().await, &text).expect("one of ours")
     }
 }
 
@@ -236,6 +236,16 @@ async fn versions(store: &Store) {
     assert_eq!(case.version("b").await, TagVersion { hard: 0, soft: 2 });
     assert_eq!(case.version("unknown").await, TagVersion { hard: 2, soft: 2 });
     assert_eq!(case.admit(Some(("another", 9)), &[]).await, Admission::Purged, "another epoch");
+
+    case.purge(Severity::Hard, What::All).await;
+    let PurgeLog { epoch, number, .. } = case.read_log().await;
+    assert_eq!(number, 1);
+    let admitted = Admission::Admitted(epoch.clone());
+    assert_eq!(case.admit(Some((&epoch, 1)), &["unknown", "b"]).await, admitted, "numbers begin anew");
+    assert_eq!(case.version("unknown").await, TagVersion { hard: 1, soft: 1 });
+    case.purge(Severity::Soft, What::Tags(vec![case.tag("a"), case.tag("b")])).await;
+    assert_eq!(case.version("a").await, TagVersion { hard: 2, soft: 2 }, "of the old epoch");
+    assert_eq!(case.version("b").await, TagVersion { hard: 1, soft: 2 });
 }
 
 async fn logs(store: &Store) {

@@ -27,8 +27,6 @@ impl Entry {
     /// Writes the head.
     pub(in crate::cache) fn to_bytes(&self) -> Vec<u8> {
         let mut out = Writer(Vec::with_capacity(512));
-        out.0.push(VERSION);
-        out.0.extend_from_slice(&[0; HEAD - 1]);
         out.text(self.url.as_bytes());
         out.text(self.target.as_bytes());
         out.number(self.status.as_u16().into());
@@ -49,18 +47,14 @@ impl Entry {
         out.text(self.epoch.as_bytes());
         out.text(self.body.id.as_bytes());
         out.words(self.vary.iter());
+        out.text(self.variant.as_bytes());
         out.words(self.tags.iter().map(|tag| &**tag));
         out.count(self.headers.len());
         for (name, value) in &self.headers {
             out.text(name.as_str().as_bytes());
             out.text(value.as_bytes());
         }
-        let mut bytes = out.0;
-        let sum = check("", VERSION.into(), bytes.get(HEAD..).unwrap_or_default());
-        if let Some(room) = bytes.get_mut(1..HEAD) {
-            room.copy_from_slice(&sum);
-        }
-        bytes
+        with_check(&out.0)
     }
 
     /// Reads a head; `None` when it is none, or not as it was written.
@@ -84,6 +78,7 @@ impl Entry {
         let (number, took_ms, length) = (from.number()?, from.number()?, from.number()?);
         let (epoch, id) = (from.str()?.into(), from.str()?.into());
         let vary = VaryNames::from_names(from.words()?).ok()?;
+        let variant = from.str()?.into();
         let tags = from.words()?.into_iter().map(Arc::from).collect();
         let mut headers = HeaderMap::new();
         for _ in 0..from.count(MAX_LINES)? {
@@ -98,6 +93,7 @@ impl Entry {
             headers,
             stored,
             vary,
+            variant,
             tags,
             epoch,
             number,
@@ -105,6 +101,15 @@ impl Entry {
             body,
         })
     }
+}
+
+/// Version and check, and what they stand before.
+pub(super) fn with_check(body: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(HEAD + body.len());
+    bytes.push(VERSION);
+    bytes.extend_from_slice(&check("", VERSION.into(), body));
+    bytes.extend_from_slice(body);
+    bytes
 }
 
 struct Writer(Vec<u8>);
@@ -186,6 +191,7 @@ mod tests {
                 flags: StoredFlags::default(),
             },
             vary: VaryNames::from_names(["accept-language"]).unwrap(),
+            variant: "word".into(),
             tags: vec!["a".into(), "b c".into()],
             epoch: "e".into(),
             number: 7,

@@ -8,7 +8,8 @@ use http::header::{ACCEPT_RANGES, AGE, CONTENT_LENGTH, CONTENT_RANGE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
-use super::body::{CacheBody, Part, StoredBody};
+use super::body::CacheBody;
+use super::stored::{Part, StoredAt, StoredBody};
 use crate::body::Problem;
 use crate::cache::engine::{HttpCache, random_word};
 use crate::cache::lookup::Found;
@@ -29,33 +30,44 @@ pub(super) struct Answer<'a> {
     pub(super) age_s: u64,
 }
 
+/// An answer whose head is ready. Its body lies in the store, if it has one.
+pub(super) struct Planned {
+    at: StoredAt,
+    status: StatusCode,
+    headers: HeaderMap,
+    parts: VecDeque<Part>,
+    /// The segment that was fetched already.
+    segment: Option<(u32, Bytes)>,
+}
+
 impl Answer<'_> {
-    pub(super) fn into_response<B>(self, status: &CacheStatus<'_>) -> Response<CacheBody<B>> {
-        let entry = &self.found.entry;
+    pub(super) fn plan(self, status: &CacheStatus<'_>) -> Planned {
+        let entry = Arc::clone(&self.found.entry);
         let headers = self.headers.as_ref().unwrap_or(&entry.headers);
         let stored = StoredHead::new(entry.status, headers, entry.stored.received_ms);
         let not_modified = matches!(evaluate(self.request, &stored), Precondition::NotModified);
-        let mut response = if not_modified {
-            let mut response = Response::new(CacheBody::own(Bytes::new()));
-            *response.status_mut() = StatusCode::NOT_MODIFIED;
-            *response.headers_mut() = not_modified_fields(headers);
-            response
+        let (code, mut headers, parts) = if not_modified {
+            (StatusCode::NOT_MODIFIED, not_modified_fields(headers), VecDeque::new())
         } else {
-            self.whole_or_parts()
+            self.whole_or_parts(headers, &stored)
         };
-        response.headers_mut().insert(AGE, self.age_s.into());
-        status.append_to(response.headers_mut());
-        response
+        headers.insert(AGE, self.age_s.into());
+        status.append_to(&mut headers);
+        let Found { place, at: head, first, .. } = self.found;
+        let (engine, body) = (Arc::clone(&self.cache.engine), entry.body.clone());
+        let at = StoredAt { engine, url: place.key, head, body };
+        Planned { at, status: code, headers, parts, segment: first.map(|first| (0, first)) }
     }
 
-    fn whole_or_parts<B>(&self) -> Response<CacheBody<B>> {
+    fn whole_or_parts(
+        &self,
+        stored: &HeaderMap,
+        head: &StoredHead<'_>,
+    ) -> (StatusCode, HeaderMap, VecDeque<Part>) {
         let entry = &self.found.entry;
-        let stored = self.headers.as_ref().unwrap_or(&entry.headers);
         let length = entry.body.length;
-        let head = StoredHead::new(entry.status, stored, entry.stored.received_ms);
-        let plan = plan_range(self.request, &head, length, &self.cache.policy.rules);
         let (mut headers, mut status) = (stored.clone(), entry.status);
-        let parts: VecDeque<Part> = match plan {
+        let parts = match plan_range(self.request, head, length, &self.cache.policy.rules) {
             RangePlan::Unsatisfiable => {
                 headers.insert(CONTENT_RANGE, unsatisfiable(length));
                 status = StatusCode::RANGE_NOT_SATISFIABLE;
@@ -75,38 +87,48 @@ impl Answer<'_> {
             },
             _ => whole(length),
         };
-        let mut response = Response::new(self.body(parts, status, &mut headers));
-        (*response.status_mut(), *response.headers_mut()) = (status, headers);
-        response
-    }
-
-    fn body<B>(&self, parts: VecDeque<Part>, status: StatusCode, headers: &mut HeaderMap) -> CacheBody<B> {
-        let entry = &self.found.entry;
-        let length: u64 = parts.iter().map(Part::length).sum();
         if status != StatusCode::NO_CONTENT {
-            headers.insert(CONTENT_LENGTH, length.into());
+            headers.insert(CONTENT_LENGTH, parts.iter().map(Part::length).sum::<u64>().into());
         }
         if entry.status == StatusCode::OK && !headers.contains_key(ACCEPT_RANGES) {
             headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
         }
-        if self.head.method() == MethodKind::Head || length == 0 {
-            return CacheBody::own(Bytes::new());
-        }
-        let first = self.found.first.clone();
-        if let (Some(first), true) = (&first, length == entry.body.length && entry.body.segments() == 1) {
-            return CacheBody::own(first.clone());
-        }
-        let (engine, url) = (Arc::clone(&self.cache.engine), self.found.place.key.clone());
-        CacheBody::stored(StoredBody::new(engine, url, entry.body.clone(), parts, first))
+        let has_body = self.head.method() != MethodKind::Head;
+        (status, headers, if has_body { parts } else { VecDeque::new() })
     }
 }
 
-impl Part {
-    fn length(&self) -> u64 {
-        match self {
-            Self::Bytes(bytes) => bytes.len() as u64,
-            Self::Span(span) => span.end.saturating_sub(span.start),
+impl Planned {
+    /// Fetches the segment with which the body begins. `false`: the store lost it.
+    pub(super) async fn begin(&mut self) -> bool {
+        let begins = self.parts.iter().find_map(|part| match part {
+            Part::Span(span) if span.start < span.end => Some(StoredAt::segment_of(span.start)),
+            _ => None,
+        });
+        let held = self.segment.as_ref().map(|(number, _)| *number);
+        if let Some(number) = begins
+            && held != begins
+        {
+            let Ok(bytes) = self.at.load(number).await else { return false };
+            self.segment = Some((number, bytes));
         }
+        true
+    }
+
+    pub(super) fn into_response<B>(self) -> Response<CacheBody<B>> {
+        let Self { at, status, headers, parts, segment } = self;
+        let is_all = |bytes: &Bytes| match parts.front() {
+            Some(Part::Span(span)) => parts.len() == 1 && *span == Span { start: 0, end: bytes.len() as u64 },
+            _ => false,
+        };
+        let body = match segment {
+            _ if parts.is_empty() => CacheBody::own(Bytes::new()),
+            Some((0, bytes)) if is_all(&bytes) => CacheBody::own(bytes),
+            segment => CacheBody::stored(StoredBody::new(at, parts, segment)),
+        };
+        let mut response = Response::new(body);
+        (*response.status_mut(), *response.headers_mut()) = (status, headers);
+        response
     }
 }
 
@@ -121,11 +143,10 @@ fn multipart(plan: &Multipart) -> VecDeque<Part> {
     parts
 }
 
-/// Nothing is stored, and the client wants nothing else (RFC 9111 §5.2.1.7).
-pub(super) fn unavailable<B>(status: &CacheStatus<'_>) -> Response<CacheBody<B>> {
-    let mut response = Problem::new(StatusCode::GATEWAY_TIMEOUT)
+/// Nothing is stored, and the client wants nothing else (RFC 9111 §5.2.1.7). There is no `Cache-Status`: it is neither a hit nor a request
+/// that was forwarded.
+pub(super) fn unavailable<B>() -> Response<CacheBody<B>> {
+    Problem::new(StatusCode::GATEWAY_TIMEOUT)
         .into_response::<()>()
-        .map(|body| CacheBody::own(body.into_own()));
-    status.append_to(response.headers_mut());
-    response
+        .map(|body| CacheBody::own(body.into_own()))
 }

@@ -1,22 +1,15 @@
 //! The body of a response: the handler's, copied as it passes; or one from the store; or a short one of ours.
 
-use std::collections::VecDeque;
 use std::error::Error;
 use std::fmt;
-use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-use crate::cache::engine::Engine;
-use crate::cache::entry::{BodyRef, SEGMENT, unseal};
+use super::stored::{Lost, StoredBody};
 use crate::cache::record::Recorder;
-use crate::cache::rules::Span;
-use crate::store::key::Key;
-use crate::store::op::cache::Fetch;
 
 pin_project_lite::pin_project! {
     /// The body of a response that passed a [`CacheService`](super::CacheService).
@@ -84,6 +77,7 @@ impl<B: Body<Data = Bytes>> Body for CacheBody<B> {
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         match self.project().kind.project() {
             Projected::Inner { mut body, recorder } => {
+                recorder.iter().for_each(Recorder::asked);
                 let frame = ready!(body.as_mut().poll_frame(cx));
                 let over = frame.is_none() || body.is_end_stream();
                 record(recorder, frame.as_ref(), over);
@@ -119,111 +113,19 @@ impl<B: Body<Data = Bytes>> Body for CacheBody<B> {
     }
 }
 
-/// A body that fails, or grows too long, is not stored: to drop the recorder is to say so.
+/// Lets the recorder hear what the client hears.
 fn record<E>(recorder: &mut Option<Recorder>, frame: Option<&Result<Frame<Bytes>, E>>, over: bool) {
-    let goes_on = match (recorder.as_mut(), frame) {
-        (None, _) => return,
-        (Some(recorder), Some(Ok(frame))) => frame.data_ref().is_none_or(|data| recorder.push(data)),
-        (Some(_), Some(Err(_))) => false,
-        (Some(_), None) => true,
+    let Some(mut held) = recorder.take() else { return };
+    let goes_on = match frame {
+        Some(Ok(frame)) => frame.data_ref().is_none_or(|data| held.push(data)),
+        Some(Err(_)) => return held.fail(),
+        None => true,
     };
-    if !goes_on {
-        *recorder = None;
-    } else if over && let Some(recorder) = recorder.take() {
-        recorder.end();
+    match (goes_on, over) {
+        (true, true) => held.end(),
+        (true, false) => *recorder = Some(held),
+        (false, _) => {}
     }
-}
-
-/// A body that is fetched segment by segment.
-pub(in crate::cache) struct StoredBody {
-    engine: Arc<Engine>,
-    url: Key,
-    body: BodyRef,
-    parts: VecDeque<Part>,
-    segment: Option<(u32, Bytes)>,
-    loading: Option<Pin<Box<dyn Future<Output = Option<Bytes>> + Send>>>,
-}
-
-/// A part of an answer.
-pub(in crate::cache) enum Part {
-    Bytes(Bytes),
-    Span(Span),
-}
-
-struct Lost;
-
-impl StoredBody {
-    /// `first` is the first segment, if it was fetched already.
-    pub(in crate::cache) fn new(
-        engine: Arc<Engine>,
-        url: Key,
-        body: BodyRef,
-        parts: VecDeque<Part>,
-        first: Option<Bytes>,
-    ) -> Self {
-        Self { engine, url, body, parts, segment: first.map(|first| (0, first)), loading: None }
-    }
-
-    fn left(&self) -> u64 {
-        let length = |part: &Part| match part {
-            Part::Bytes(bytes) => bytes.len() as u64,
-            Part::Span(span) => span.end.saturating_sub(span.start),
-        };
-        self.parts.iter().map(length).sum()
-    }
-
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Lost>>> {
-        loop {
-            let span = match self.parts.front_mut() {
-                None => return Poll::Ready(None),
-                Some(Part::Span(span)) if span.start < span.end => span,
-                Some(_) => match self.parts.pop_front() {
-                    Some(Part::Bytes(bytes)) => return Poll::Ready(Some(Ok(bytes))),
-                    _ => continue,
-                },
-            };
-            let number = u32::try_from(span.start / SEGMENT as u64).unwrap_or(u32::MAX);
-            if let Some((held, bytes)) = &self.segment
-                && *held == number
-            {
-                let from = (span.start % SEGMENT as u64) as usize;
-                let until = (span.end - (span.start - from as u64)).min(SEGMENT as u64) as usize;
-                // A segment that is shorter than it was is not what was written.
-                let Some(_) = bytes.get(from..until) else { return self.lost() };
-                let part = bytes.slice(from..until);
-                span.start += part.len() as u64;
-                return Poll::Ready(Some(Ok(part)));
-            }
-            let loading =
-                self.loading.get_or_insert_with(|| load(&self.engine, &self.url, &self.body, number));
-            let loaded = ready!(loading.as_mut().poll(cx));
-            self.loading = None;
-            match loaded {
-                Some(bytes) => self.segment = Some((number, bytes)),
-                None => return self.lost(),
-            }
-        }
-    }
-
-    fn lost(&mut self) -> Poll<Option<Result<Bytes, Lost>>> {
-        self.parts.clear();
-        crate::metric::count("tower_keep_cache_corrupt_total", "body");
-        Poll::Ready(Some(Err(Lost)))
-    }
-}
-
-fn load(
-    engine: &Arc<Engine>,
-    url: &Key,
-    body: &BodyRef,
-    number: u32,
-) -> Pin<Box<dyn Future<Output = Option<Bytes>> + Send>> {
-    let (engine, id) = (Arc::clone(engine), Arc::clone(&body.id));
-    let key = url.cached_segment(&id, number);
-    Box::pin(async move {
-        let sealed = engine.run(Fetch::new([key])?).await.ok()?.pop()??;
-        unseal(&id, number, sealed)
-    })
 }
 
 impl<B> fmt::Debug for CacheBody<B> {

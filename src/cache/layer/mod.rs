@@ -5,7 +5,10 @@ mod body;
 mod call;
 mod future;
 mod handler;
+mod outgoing;
 mod service;
+mod settle;
+mod stored;
 
 pub use body::{CacheBody, CacheBodyError};
 pub use future::ResponseFuture;

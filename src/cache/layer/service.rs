@@ -1,20 +1,18 @@
 //! The Tower service.
 
-use std::future::Future;
-use std::pin::pin;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::header::HOST;
+use http::{HeaderValue, Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
 use super::body::CacheBody;
-use super::call::{Call, Step, Visit};
+use super::call::Call;
 use super::future::{ResponseFuture, forwarded};
 use crate::cache::engine::HttpCache;
 use crate::cache::rules::{Bypass, Forward, MethodKind, RequestHead};
-use crate::store::StoreKind;
 
 /// Answers from the store. See the [module docs](crate::cache).
 #[derive(Clone, Debug)]
@@ -65,26 +63,14 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let head = RequestHead::read(&request);
         let cache = self.cache.clone();
-        let bypass = cache.policy.bypass.as_ref().is_some_and(|bypass| bypass(&request));
-        let admitted =
-            if bypass { Err(Forward::Bypass(Bypass::Policy)) } else { head.admit(&cache.policy.rules) };
-        match admitted {
+        match admit(&cache, &request, &head) {
+            // Called on the service that was polled ready; the clone takes its place.
             Ok(()) => {
-                let (request, body) = request.into_parts();
-                let visit = Visit::new(cache, request, head);
-                let embedded = visit.cache.engine.store.kind() == StoreKind::Memory;
-                let step = embedded.then(|| now(visit.look())).flatten().map(|looked| visit.step(looked));
-                if let Some(Step::Answer(response)) = step {
-                    return ResponseFuture::ready(response);
-                }
-                // Called on the service that was polled ready; the clone takes its place.
                 let clone = self.inner.clone();
                 let inner = std::mem::replace(&mut self.inner, clone);
-                let call = Box::new(Call { visit, inner, body });
-                match step {
-                    Some(step) => ResponseFuture::boxed(Box::pin(call.go_on(step))),
-                    None => ResponseFuture::boxed(Box::pin(call.run())),
-                }
+                let (request, body) = request.into_parts();
+                let call = Call { cache, inner, request, body, head, collapsed: false };
+                ResponseFuture::boxed(Box::pin(call.run()))
             }
             Err(_) if head.method() == MethodKind::Unsafe => {
                 let (request, body) = request.into_parts();
@@ -100,10 +86,25 @@ where
     }
 }
 
-/// What a look-up in the embedded store finds: it never waits.
-fn now<T>(look: impl Future<Output = T>) -> Option<T> {
-    match pin!(look).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(found) => Some(found),
-        Poll::Pending => None,
+/// Whether a request may be answered from the store, and its response stored.
+fn admit<B>(cache: &HttpCache, request: &Request<B>, head: &RequestHead) -> Result<(), Forward> {
+    if cache.policy.bypass.as_ref().is_some_and(|bypass| bypass(request)) {
+        return Err(Forward::Bypass(Bypass::Policy));
     }
+    head.admit(&cache.policy.rules)?;
+    // What it carries would have to be part of the key.
+    if head.method() == MethodKind::Query {
+        return Err(Forward::Method);
+    }
+    if names_two_hosts(request) {
+        return Err(Forward::Bypass(Bypass::UrlOverride));
+    }
+    Ok(())
+}
+
+/// The URI's authority goes before `Host` (RFC 9112 §3.2.2), but handlers look at either.
+fn names_two_hosts<B>(request: &Request<B>) -> bool {
+    let Some(authority) = request.uri().authority() else { return false };
+    let differs = |host: &HeaderValue| !host.as_bytes().eq_ignore_ascii_case(authority.as_str().as_bytes());
+    request.headers().get_all(HOST).iter().any(differs)
 }

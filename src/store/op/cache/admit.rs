@@ -63,9 +63,9 @@ impl Operation for Admit {
         keep(db, &self.log, log.to_text(&self.namespace), ends)?;
         let number = self.seen.as_ref().map_or(0, |seen| seen.1);
         for tag in &self.tags {
-            let version = db.blob(tag).and_then(|text| TagVersion::parse(text));
+            let version = db.blob(tag).and_then(|text| TagVersion::parse(&log, text));
             let version = version.unwrap_or(TagVersion { hard: log.number, soft: log.number });
-            keep(db, tag, version.to_text(), ends)?;
+            keep(db, tag, version.to_text(&log.epoch), ends)?;
             admitted &= version.hard <= number;
         }
         let verdict = Reply::Int(admitted.into());

@@ -105,12 +105,13 @@ impl Operation for Purge {
         let log = self.written(log, db.now_ms());
         db.put_blob(&self.log, log.to_text(&self.namespace).into(), ends)?;
         for tag in self.tags() {
-            let before = db.blob(tag).and_then(|text| TagVersion::parse(text));
+            let before = db.blob(tag).and_then(|text| TagVersion::parse(&log, text));
             let hard = match (self.severity, before) {
                 (Severity::Soft, Some(version)) => version.hard,
                 _ => log.number,
             };
-            db.put_blob(tag, TagVersion { hard, soft: log.number }.to_text().into(), ends)?;
+            let version = TagVersion { hard, soft: log.number };
+            db.put_blob(tag, version.to_text(&log.epoch).into(), ends)?;
         }
         let number = i64::try_from(log.number).unwrap_or(i64::MAX);
         Ok(Reply::Array(vec![self.log.as_str().into(), Reply::Int(number)]))

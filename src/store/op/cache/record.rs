@@ -77,7 +77,9 @@ impl Spec {
         let mut lines = std::str::from_utf8(text).ok()?.lines();
         let (generation, count) = lines.next()?.split_once(' ')?;
         let fields: Vec<_> = lines.map(str::to_owned).collect();
-        let sound = !generation.is_empty() && !fields.is_empty() && fields.len() <= Self::MAX_FIELDS;
+        // As the script reads it: what one of the two took for a list and the other did not would stay for ever.
+        let is_word = !generation.is_empty() && generation.bytes().all(|b| b.is_ascii_graphic());
+        let sound = is_word && !fields.is_empty() && fields.len() <= Self::MAX_FIELDS;
         let count = count.parse().ok()?;
         sound.then(|| Self { generation: generation.to_owned(), count, fields })
     }
@@ -112,7 +114,7 @@ mod tests {
         spec.lead_with("accept");
         assert_eq!(spec.fields, ["accept", "cookie"]);
         assert_eq!(Spec::parse(spec.to_text().as_bytes()), Some(spec));
-        for bad in ["", "g\n", "g 1\n", "g x\na\n", " 1\na\n", "g 1\na\nb\nc\nd\ne\n"] {
+        for bad in ["", "g\n", "g 1\n", "g x\na\n", " 1\na\n", "g 1\na\nb\nc\nd\ne\n", "g\t 1\na\n"] {
             assert_eq!(Spec::parse(bad.as_bytes()), None, "{bad:?}");
         }
     }

@@ -1,6 +1,6 @@
 -- Purges what is stored under tags, below paths, or all of a namespace, in one step whatever there is.
 --
--- KEYS[1]  the log of a namespace's purges, see docs/keys.md; KEYS[2].. the versions of the tags that are purged: HARD SOFT
+-- KEYS[1]  the log of a namespace's purges, see docs/keys.md; KEYS[2].. the versions of the tags that are purged: HARD SOFT EPOCH
 -- ARGV     1 namespace
 --          2 fresh       a random word, the epoch of a new log
 --          3 ttl         milliseconds that versions and lines outlive this call
@@ -42,7 +42,9 @@ lines[#lines + 1] = ''
 redis.call('SET', KEYS[1], name .. ' ' .. epoch .. ' ' .. count .. '\n' .. table.concat(lines, '\n'), 'PX', ttl)
 
 for i = 2, #KEYS do
-  local hard = severity == 's' and string.match(read(KEYS[i]), '^(%d+) %d+$') or count
-  redis.call('SET', KEYS[i], hard .. ' ' .. count, 'PX', ttl)
+  local hard, soft, of = string.match(read(KEYS[i]), '^(%d+) (%d+) (%S+)$')
+  local known = of == epoch and tonumber(hard) <= number and tonumber(soft) <= number
+  if severity == 'h' or not known then hard = count end
+  redis.call('SET', KEYS[i], hard .. ' ' .. count .. ' ' .. epoch, 'PX', ttl)
 end
 return { KEYS[1], number }
