@@ -21,6 +21,8 @@ mod fleet;
 mod invalidation;
 mod keys;
 mod leaks;
+mod model;
+mod model_run;
 mod patience;
 mod purges;
 mod races;

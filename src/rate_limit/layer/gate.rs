@@ -225,7 +225,7 @@ pub(super) fn is_counted(outer: Option<&RateLimits>, limiter: &RateLimiter, key:
 }
 
 /// Asks the store. The question has an allocation of its own, and the block keeps nothing twice as an `async fn` would: allocations of
-/// more than a thousand bytes take ten times as long.
+/// more than a thousand bytes take eight times as long.
 fn decide(check: Check, asked: Asked) -> Boxed<Outcome> {
     let mut check = Box::new(check);
     Box::pin(async move {
