@@ -65,6 +65,15 @@ pub trait RequestView {
         found
     }
 
+    /// Which of some headers are there, with any value: bit `i` is set for `names[i]`. Names are lower case, and at most 32.
+    fn which_headers(&self, names: &[&str]) -> u32 {
+        let mut there = 0;
+        for (i, name) in names.iter().enumerate().take(32) {
+            self.each_header(name, &mut |_| there |= 1 << i);
+        }
+        there
+    }
+
     /// The value of a header's first line.
     fn header(&self, name: &str) -> Option<Cow<'_, [u8]>> {
         let mut first: Option<Vec<u8>> = None;
@@ -113,6 +122,10 @@ impl<R: RequestView + ?Sized> RequestView for &R {
         (**self).has_header(name)
     }
 
+    fn which_headers(&self, names: &[&str]) -> u32 {
+        (**self).which_headers(names)
+    }
+
     fn header(&self, name: &str) -> Option<Cow<'_, [u8]>> {
         (**self).header(name)
     }
@@ -143,6 +156,10 @@ impl<B> RequestView for http::Request<B> {
         is_there(self.headers(), self.uri(), name)
     }
 
+    fn which_headers(&self, names: &[&str]) -> u32 {
+        which(self.headers(), self.uri(), names)
+    }
+
     fn header(&self, name: &str) -> Option<Cow<'_, [u8]>> {
         first_line(self.headers(), self.uri(), name)
     }
@@ -171,6 +188,10 @@ impl RequestView for http::request::Parts {
 
     fn has_header(&self, name: &HeaderName) -> bool {
         is_there(&self.headers, &self.uri, name)
+    }
+
+    fn which_headers(&self, names: &[&str]) -> u32 {
+        which(&self.headers, &self.uri, names)
     }
 
     fn header(&self, name: &str) -> Option<Cow<'_, [u8]>> {
@@ -204,6 +225,20 @@ fn is_there(headers: &HeaderMap, uri: &Uri, name: &HeaderName) -> bool {
     headers.contains_key(name) || *name == HOST && uri.authority().is_some()
 }
 
+/// The same for several names, in one pass over the request's.
+fn which(headers: &HeaderMap, uri: &Uri, names: &[&str]) -> u32 {
+    let names = || names.iter().enumerate().take(32);
+    let mut there = 0;
+    for name in headers.keys() {
+        let name = name.as_str();
+        names().filter(|(_, wanted)| **wanted == name).for_each(|(i, _)| there |= 1 << i);
+    }
+    if uri.authority().is_some() {
+        names().filter(|(_, wanted)| **wanted == HOST).for_each(|(i, _)| there |= 1 << i);
+    }
+    there
+}
+
 /// The same for the first line alone, without a copy.
 fn first_line<'a>(headers: &'a HeaderMap, uri: &'a Uri, name: &str) -> Option<Cow<'a, [u8]>> {
     let value = match lines(headers, name).next() {
@@ -212,4 +247,46 @@ fn first_line<'a>(headers: &'a HeaderMap, uri: &'a Uri, name: &str) -> Option<Co
         None => return None,
     };
     Some(Cow::Borrowed(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A view that says no more than it must.
+    struct Plain<'a>(&'a http::Request<()>);
+
+    impl RequestView for Plain<'_> {
+        fn method(&self) -> &str {
+            RequestView::method(self.0)
+        }
+
+        fn path(&self) -> &str {
+            RequestView::path(self.0)
+        }
+
+        fn each_header(&self, name: &str, visit: &mut dyn FnMut(&[u8])) {
+            self.0.each_header(name, visit);
+        }
+    }
+
+    #[test]
+    fn several_headers_are_found_as_one_by_one() {
+        const NAMES: [&str; 5] = ["host", "range", "x-own", "x-own-2", "cookie"];
+        for (uri, names, expected) in [
+            ("/", &[][..], 0),
+            ("/", &["host"], 1),
+            ("http://h/", &[], 1),
+            ("http://h/", &["host", "cookie", "other"], 0b10001),
+            ("/", &["x-own-2", "range", "x-own-2"], 0b1010),
+            ("/", &["x-own", "cookie"], 0b10100),
+        ] {
+            let request =
+                names.iter().fold(http::Request::get(uri), |request, name| request.header(*name, ""));
+            let request = request.body(()).unwrap();
+            assert_eq!(request.which_headers(&NAMES), expected, "{uri} {names:?}");
+            assert_eq!(Plain(&request).which_headers(&NAMES), expected, "{uri} {names:?}");
+            assert_eq!(request.into_parts().0.which_headers(&NAMES), expected, "{uri} {names:?}");
+        }
+    }
 }

@@ -11,14 +11,15 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::flight::Flights;
-use super::known::KnownHeads;
+use super::known::Memory;
 use super::lookup::Request;
 use super::policy::CachePolicy;
 use super::reputation::Reputation;
 use super::rules::VaryNames;
-use super::url::UrlKey;
+use super::url::url_hash;
 use crate::store::key::Key;
 use crate::store::{Batch, Store, StoreError};
+use crate::view::RequestView;
 
 /// The settings of a cache.
 #[derive(Clone)]
@@ -54,7 +55,7 @@ pub(super) struct Engine {
     pub(super) store: Store,
     pub(super) config: Config,
     pub(super) log: Key,
-    pub(super) known: KnownHeads,
+    pub(super) known: Memory,
     pub(super) flights: Arc<Flights>,
     /// Fills that were lately not worth waiting for, and since when.
     pub(super) reputations: Cache<Key, (Reputation, Instant)>,
@@ -68,7 +69,7 @@ impl Engine {
         Self {
             store,
             log,
-            known: KnownHeads::new(known),
+            known: Memory::new(known),
             flights: Flights::new(known),
             reputations: Cache::new(known),
             room: Arc::new(Semaphore::new(fill_kib)),
@@ -91,10 +92,6 @@ impl Engine {
         })
     }
 
-    pub(super) fn key(&self, url: &UrlKey) -> Key {
-        Key::cached(self.store.prefix(), &self.config.namespace, &url.hash)
-    }
-
     pub(super) fn tag(&self, tag: &str) -> Key {
         Key::cache_tag(self.store.prefix(), &self.config.namespace, tag)
     }
@@ -105,6 +102,12 @@ impl HttpCache {
     #[must_use]
     pub fn with_policy(&self, policy: CachePolicy) -> Self {
         Self { engine: Arc::clone(&self.engine), policy: Arc::new(policy) }
+    }
+
+    /// Where the response to a request lies, or what its variants are.
+    pub(super) fn key_of(&self, request: &dyn RequestView) -> Key {
+        let engine = &self.engine;
+        Key::cached(engine.store.prefix(), &engine.config.namespace, &url_hash(request, &self.policy.key))
     }
 
     /// Which variant a request selects, as a word; empty where responses do not vary.

@@ -10,7 +10,9 @@ use super::flight::{Flight, Landing};
 use super::lookup::{Found, LookUp, Place, Request, WithBody};
 use super::publish::Head;
 use super::reputation::Reputation;
+use super::url::target_of;
 use crate::store::StoreError;
+use crate::store::key::Key;
 use crate::store::op::cache::Wake;
 use crate::store::op::{Lease, LeaseAnswer, LeaseOutcome, LeaseVerb};
 
@@ -22,6 +24,10 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_
 pub(super) struct Fill {
     pub(super) engine: Arc<Engine>,
     pub(super) place: Place,
+    /// Where it is written that this request fills.
+    pub(super) key: Key,
+    /// Host, path and query.
+    pub(super) target: Arc<str>,
     pub(super) token: Arc<str>,
     pub(super) began: Instant,
     flight: Option<Flight>,
@@ -49,7 +55,7 @@ impl HttpCache {
         flight: Flight,
         until: Instant,
     ) -> Claim {
-        let Some(mut fill) = self.refill(place, flight) else { return Claim::Failed };
+        let Some(mut fill) = self.refill(request, place, flight) else { return Claim::Failed };
         let mut pause = PAUSES.0;
         loop {
             let Ok(answer) = fill.take().await else { return Claim::Failed };
@@ -59,13 +65,13 @@ impl HttpCache {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 // Who comes next need not find out again.
-                self.engine.remember(&fill.place.fill, Reputation::NeverWait);
+                self.engine.remember(&fill.key, Reputation::NeverWait);
                 return Claim::Late;
             }
             let ends = Duration::from_micros(answer.next_us).max(PAUSES.0);
             tokio::time::sleep(pause.min(ends).min(left)).await;
             pause = (pause * 2).min(PAUSES.1);
-            match self.look_up(request, &fill.place.url, WithBody::No).await {
+            match self.look_up(request, &fill.place.key, WithBody::No).await {
                 Ok(LookUp::Found(found)) if self.is_fresh(&found) => {
                     fill.land(Landing::Stored);
                     return Claim::LookAgain;
@@ -77,9 +83,11 @@ impl HttpCache {
     }
 
     /// The wish to fill a place; it is granted by [`ensure_leased`](Fill::ensure_leased).
-    pub(super) fn refill(&self, place: Place, flight: Flight) -> Option<Box<Fill>> {
+    pub(super) fn refill(&self, request: Request<'_>, place: Place, flight: Flight) -> Option<Box<Fill>> {
         Some(Box::new(Fill {
             engine: Arc::clone(&self.engine),
+            key: place.fill(),
+            target: target_of(request, &self.policy.key).into(),
             place,
             token: random_word().ok()?.into(),
             began: Instant::now(),
@@ -110,7 +118,7 @@ impl Fill {
 
     fn lease_op(&self, verb: LeaseVerb) -> Lease {
         let ttl_us = u64::try_from(self.engine.config.lease.as_micros()).unwrap_or(u64::MAX);
-        Lease { verb, key: self.place.fill.clone(), token: Arc::clone(&self.token), most: 1, ttl_us }
+        Lease { verb, key: self.key.clone(), token: Arc::clone(&self.token), most: 1, ttl_us }
     }
 
     /// How often it must be renewed.
@@ -127,7 +135,10 @@ impl Fill {
     }
 
     pub(super) fn wake(&self) -> Wake {
-        Wake { channel: self.engine.log.clone(), message: self.place.url.hash.as_bytes().to_vec().into() }
+        Wake {
+            channel: self.engine.log.clone(),
+            message: self.place.key.hash_tag().as_bytes().to_vec().into(),
+        }
     }
 
     /// Tells those who wait in this process how it ended.
@@ -145,16 +156,16 @@ impl Fill {
     /// There is a response to be stored: what it promises decides whether others wait for it.
     pub(super) fn will_store(&self, head: &Head) {
         if head.must_be_validated() {
-            self.engine.remember(&self.place.fill, Reputation::NeverWait);
+            self.engine.remember(&self.key, Reputation::NeverWait);
         } else {
-            self.engine.restore(&self.place.fill);
+            self.engine.restore(&self.key);
         }
     }
 
     /// The handler's answer is not for others: those who wait go to the handler, too.
     pub(super) fn not_for_others(&mut self, reputation: Option<Reputation>) {
         if let Some(reputation) = reputation {
-            self.engine.remember(&self.place.fill, reputation);
+            self.engine.remember(&self.key, reputation);
         }
         self.land(Landing::NotForOthers);
     }

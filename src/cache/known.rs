@@ -1,30 +1,56 @@
 //! What this process has seen of stored responses, so that their bodies and tags can be asked for together with them, and that they need
 //! not be read again. The store's answer alone decides.
 
-use std::sync::Arc;
+use std::ops::Deref;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
+use http::header::{ACCEPT_RANGES, AGE, CONTENT_LENGTH};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use quick_cache::sync::Cache;
 
+use super::engine::Engine;
 use super::entry::Entry;
-use super::rules::VaryNames;
+use super::rules::{CacheStatus, VaryNames};
 use crate::store::key::Key;
-use crate::store::op::cache::{Head, Kind, Spec};
+use crate::store::op::cache::{Head, Kind, PurgeLog, Spec};
 
-/// A bounded memory of heads by their keys.
-pub(super) struct KnownHeads(Cache<Key, Known>);
+/// A bounded memory of heads by their keys, and of the namespace's log.
+pub(super) struct Memory {
+    heads: Cache<Key, Known>,
+    log: RwLock<Option<KnownLog>>,
+}
 
 /// A value of the store, and what it says.
 #[derive(Clone)]
 pub(super) struct Known {
-    raw: Bytes,
+    pub(super) raw: Bytes,
     pub(super) what: What,
+}
+
+/// The same of a log.
+#[derive(Clone)]
+pub(super) struct KnownLog {
+    pub(super) raw: Bytes,
+    pub(super) log: Arc<PurgeLog>,
 }
 
 #[derive(Clone)]
 pub(super) enum What {
-    Entry(Arc<Entry>, u32),
+    Entry(Arc<Ready>, u32),
     Spec(Arc<Variants>),
+}
+
+/// A stored response's head, and what an answer from it takes, worked out once.
+#[derive(Debug)]
+pub(super) struct Ready {
+    entry: Entry,
+    /// Where the versions of its tags lie.
+    pub(super) tag_keys: Vec<Key>,
+    /// Where the first segment of its body lies, if it has one.
+    pub(super) first: Option<Key>,
+    /// The fields of an answer with the whole body, but for its age, which has a place already.
+    pub(super) whole: HeaderMap,
 }
 
 /// Which variants of a URL there are.
@@ -36,51 +62,101 @@ pub(super) struct Variants {
     pub(super) fields: Vec<VaryNames>,
 }
 
-impl KnownHeads {
+impl Memory {
     pub(super) fn new(most: usize) -> Self {
-        Self(Cache::new(most))
+        Self { heads: Cache::new(most), log: RwLock::new(None) }
     }
 
     /// What was last seen under a key.
-    pub(super) fn guess(&self, key: &Key) -> Option<What> {
-        self.0.get(key).map(|known| known.what)
+    pub(super) fn head(&self, key: &Key) -> Option<Known> {
+        self.heads.get(key)
     }
 
-    /// What a value says, read again only if it is another one than was seen. `None` when it is none of ours.
-    pub(super) fn read(&self, key: &Key, raw: &Bytes) -> Option<What> {
-        if let Some(known) = self.0.get(key)
+    pub(super) fn log(&self) -> Option<KnownLog> {
+        self.log.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Engine {
+    /// What the head under a key says, of the URL with the key `url`; read again only if it is not what was `seen`. `None` when it is none
+    /// of ours.
+    pub(super) fn read_head(&self, url: &Key, at: &Key, raw: &Bytes) -> Option<What> {
+        if let Some(known) = self.known.head(at)
             && known.raw == raw
         {
             return Some(known.what);
         }
-        let what = What::parse(raw)?;
+        let what = self.parse(url, raw)?;
         // A copy: the value may be a part of a long reply, which must not be kept for it.
-        self.0.insert(key.clone(), Known { raw: Bytes::copy_from_slice(raw), what: what.clone() });
+        let known = Known { raw: Bytes::copy_from_slice(raw), what: what.clone() };
+        self.known.heads.insert(at.clone(), known);
         Some(what)
     }
-}
 
-impl What {
-    fn parse(raw: &Bytes) -> Option<Self> {
+    /// The namespace's log, read again only if it is another one than was seen. `None` when it is none of ours.
+    pub(super) fn read_log(&self, raw: &Bytes) -> Option<Arc<PurgeLog>> {
+        if let Some(known) = self.known.log()
+            && known.raw == raw
+        {
+            return Some(known.log);
+        }
+        let log = Arc::new(PurgeLog::parse(&self.config.namespace, raw)?);
+        let known = KnownLog { raw: Bytes::copy_from_slice(raw), log: Arc::clone(&log) };
+        *self.known.log.write().unwrap_or_else(PoisonError::into_inner) = Some(known);
+        Some(log)
+    }
+
+    fn parse(&self, url: &Key, raw: &Bytes) -> Option<What> {
         let (head, rest) = Head::split(raw)?;
         match head.kind {
-            Kind::Entry => Some(Self::Entry(Arc::new(Entry::parse(&rest)?), head.counter)),
+            Kind::Entry => {
+                let entry = Entry::parse(&rest)?;
+                Some(What::Entry(Arc::new(Ready::new(self, url, entry)), head.counter))
+            }
             Kind::Spec => {
                 let spec = Spec::parse(&rest)?;
                 let names = |line: &String| VaryNames::from_names(line.split(',')).ok();
                 let fields = spec.fields.iter().map(names).collect::<Option<_>>()?;
-                Some(Self::Spec(Arc::new(Variants {
-                    counter: head.counter,
-                    generation: spec.generation,
-                    fields,
-                })))
+                let (counter, generation) = (head.counter, spec.generation);
+                Some(What::Spec(Arc::new(Variants { counter, generation, fields })))
             }
         }
     }
 }
 
-impl std::fmt::Debug for KnownHeads {
+impl Ready {
+    fn new(engine: &Engine, url: &Key, entry: Entry) -> Self {
+        let tag_keys = entry.tags.iter().map(|tag| engine.tag(tag)).collect();
+        let first = (entry.body.segments() > 0).then(|| url.cached_segment(&entry.body.id, 0));
+        let whole = whole_fields(&entry.headers, entry.status, entry.body.length);
+        Self { entry, tag_keys, first, whole }
+    }
+}
+
+/// The fields of an answer with the whole body, with places for its age and for `Cache-Status`.
+pub(super) fn whole_fields(stored: &HeaderMap, status: StatusCode, length: u64) -> HeaderMap {
+    let mut fields = stored.clone();
+    if status != StatusCode::NO_CONTENT {
+        fields.insert(CONTENT_LENGTH, length.into());
+    }
+    if status == StatusCode::OK && !fields.contains_key(ACCEPT_RANGES) {
+        fields.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    }
+    fields.insert(AGE, HeaderValue::from_static("0"));
+    CacheStatus::keep_place_in(&mut fields);
+    fields
+}
+
+impl Deref for Ready {
+    type Target = Entry;
+
+    fn deref(&self) -> &Entry {
+        &self.entry
+    }
+}
+
+impl std::fmt::Debug for Memory {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("KnownHeads").field("len", &self.0.len()).finish()
+        f.debug_struct("Memory").field("heads", &self.heads.len()).finish()
     }
 }

@@ -6,14 +6,13 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 use super::engine::{Engine, HttpCache};
-use super::entry::{Entry, unseal};
-use super::known::{Variants, What};
+use super::entry;
+use super::known::{Known, Ready, Variants, What};
 use super::rules::{Forward, VaryNames};
-use super::url::UrlKey;
 use super::validity::{Validity, validity};
-use crate::store::StoreError;
 use crate::store::key::Key;
-use crate::store::op::cache::{Fetch, Forget, PurgeLog, TagVersion};
+use crate::store::op::cache::{Fetch, Forget, PurgeLog, TagVersion, Values, Wanted};
+use crate::store::{StoreError, StoreKind};
 use crate::view::RequestView;
 
 /// A request's head that can be looked at between round trips.
@@ -37,7 +36,7 @@ pub(super) enum LookUp {
 /// A stored response that a request selects.
 #[derive(Clone, Debug)]
 pub(super) struct Found {
-    pub(super) entry: Arc<Entry>,
+    pub(super) entry: Arc<Ready>,
     pub(super) place: Place,
     /// Where its head lies.
     pub(super) at: Key,
@@ -50,58 +49,85 @@ pub(super) struct Found {
 /// Where the response to a request is stored, as seen before its handler runs.
 #[derive(Clone, Debug)]
 pub(super) struct Place {
-    pub(super) url: UrlKey,
     pub(super) key: Key,
-    /// Where it is written who fills it.
-    pub(super) fill: Key,
-    /// Epoch and number of the log of purges.
-    pub(super) seen: Option<(String, u64)>,
-    /// The variants of the URL, where the right to fill is one to a single variant.
-    pub(super) variants: Option<Arc<Variants>>,
+    /// What was purged by then.
+    pub(super) log: Option<Arc<PurgeLog>>,
+    /// The variants of the URL, and the word of the one that is filled, where the right to fill is one to a single variant.
+    pub(super) variants: Option<(Arc<Variants>, String)>,
 }
 
 impl Place {
-    fn new(url: &UrlKey, key: Key) -> Self {
-        let fill = key.cached_fill(None);
-        Self { url: url.clone(), key, fill, seen: None, variants: None }
+    /// Where it is written who fills it.
+    pub(super) fn fill(&self) -> Key {
+        self.key.cached_fill(self.variants.as_ref().map(|(_, word)| &**word))
     }
 }
 
-/// The values that were fetched so far, and the keys to be fetched next.
-#[derive(Default)]
-struct Have {
-    wanted: SmallVec<[Key; 8]>,
-    values: SmallVec<[(Key, Option<Bytes>); 8]>,
+/// A look-up under way: what it has fetched so far, and what it is to fetch next.
+struct Look<'a> {
+    request: Request<'a>,
+    key: &'a Key,
+    body: WithBody,
+    /// What was under the key last time, which is the first that is wanted.
+    known: Option<What>,
+    wanted: SmallVec<[Wanted; 4]>,
+    /// The values of those that were fetched, in the same order.
+    values: Values,
 }
 
-impl Have {
-    fn want(&mut self, key: Key) {
-        if !self.wanted.contains(&key) && !self.values.iter().any(|(known, _)| *known == key) {
-            self.wanted.push(key);
+impl Look<'_> {
+    fn want(&mut self, key: Key, seen: Option<Bytes>) {
+        if self.wanted.iter().all(|wanted| wanted.key != key) {
+            self.wanted.push(Wanted { key, seen });
         }
     }
 
-    fn get(&self, key: &Key) -> Option<&Bytes> {
-        self.values.iter().find(|(known, _)| known == key)?.1.as_ref()
+    fn wants_more(&self) -> bool {
+        self.values.len() < self.wanted.len()
     }
 
-    async fn fetch(&mut self, engine: &Engine) -> Result<(), StoreError> {
-        let Some(fetch) = Fetch::new(self.wanted.iter().cloned()) else { return Ok(()) };
-        // In a box of its own: allocators have boxes of up to a KiB at hand.
-        let values = Box::pin(engine.run(fetch)).await?;
-        self.values.extend(self.wanted.drain(..).zip(values));
-        Ok(())
+    fn get(&self, key: &Key) -> Option<&Bytes> {
+        let place = self.wanted.iter().position(|wanted| wanted.key == *key)?;
+        self.values.get(place)?.as_ref()
+    }
+
+    /// What an answer from this entry needs beside its head.
+    fn want_rest(&mut self, entry: &Ready) {
+        entry.tag_keys.iter().for_each(|tag| self.want(tag.clone(), None));
+        if let (WithBody::First, Some(first)) = (self.body, &entry.first) {
+            self.want(first.clone(), None);
+        }
     }
 }
 
 /// A stored response that may be the one.
 struct Candidate {
     at: Key,
-    entry: Arc<Entry>,
+    entry: Arc<Ready>,
     softly: bool,
 }
 
 impl Engine {
+    /// Fetches what is wanted beyond what there are values of.
+    async fn fetch(&self, wanted: &[Wanted], values: &mut Values) -> Result<(), StoreError> {
+        let Some(fetch) = Fetch::new(wanted.get(values.len()..).unwrap_or_default()) else { return Ok(()) };
+        let fetched = match self.store.fetch_in_process(fetch) {
+            Some(fetched) => fetched,
+            // In a box of its own: allocators have boxes of up to a KiB at hand.
+            None => Box::pin(self.run(fetch)).await?,
+        };
+        values.extend(fetched);
+        Ok(())
+    }
+
+    /// The bytes of a segment, if it is the one that was written. What lies in this process' own memory is.
+    pub(super) fn unseal(&self, id: &str, number: u32, sealed: Bytes) -> Option<Bytes> {
+        match self.store.kind() {
+            StoreKind::Memory => entry::unchecked(sealed),
+            StoreKind::Redis => entry::unseal(id, number, sealed),
+        }
+    }
+
     /// Forgets a value that must not be used any more: a head whose body is gone, or what is none of ours and in the way of what is to be
     /// stored.
     pub(super) async fn forget(&self, key: Key) {
@@ -116,48 +142,96 @@ impl HttpCache {
     pub(super) async fn look_up(
         &self,
         request: Request<'_>,
-        url: &UrlKey,
+        key: &Key,
         body: WithBody,
     ) -> Result<LookUp, StoreError> {
-        let primary = self.engine.key(url);
-        let mut have = Have::default();
-        have.want(primary.clone());
-        have.want(self.engine.log.clone());
-        self.guess(request, &primary, body, &mut have);
-        have.fetch(&self.engine).await?;
+        let mut look = self.begin(request, key, body);
+        let mut foreign = None;
+        // Each turn wants keys that none before did: those of the URL, of its variants, and of what is found.
+        loop {
+            self.engine.fetch(&look.wanted, &mut look.values).await?;
+            if let Some(looked) = self.conclude(&mut look, &mut foreign) {
+                if let Some(key) = foreign {
+                    Box::pin(self.engine.forget(key)).await;
+                }
+                return Ok(looked);
+            }
+        }
+    }
 
-        let log = self.read_log(&have).await;
-        let mut place = Place::new(url, primary);
-        place.seen = log.as_ref().map(|log| (log.epoch.clone(), log.number));
-        let candidate = match self.read(&have, &place.key) {
+    /// What was seen last time is probably there again.
+    fn begin<'a>(&self, request: Request<'a>, key: &'a Key, body: WithBody) -> Look<'a> {
+        let engine = &self.engine;
+        let known = engine.known.head(key);
+        let (wanted, values) = (SmallVec::new(), Values::new());
+        let (raw, known) = known.map(|Known { raw, what }| (raw, what)).unzip();
+        let mut look = Look { request, key, body, known: None, wanted, values };
+        look.want(key.clone(), raw);
+        look.want(engine.log.clone(), engine.known.log().map(|known| known.raw));
+        match &known {
+            Some(What::Entry(entry, _)) => look.want_rest(entry),
+            Some(What::Spec(variants)) => {
+                for names in &variants.fields {
+                    let at = self.variant(key, &variants.generation, names, request);
+                    let known = engine.known.head(&at);
+                    if let Some(What::Entry(entry, _)) = known.as_ref().map(|known| &known.what) {
+                        look.want_rest(entry);
+                    }
+                    look.want(at, known.map(|known| known.raw));
+                }
+            }
+            None => {}
+        }
+        look.known = known;
+        look
+    }
+
+    /// What the values say; `None` when more are needed. A value that is `foreign` stands in the way.
+    fn conclude(&self, look: &mut Look<'_>, foreign: &mut Option<Key>) -> Option<LookUp> {
+        let mut place = Place { key: look.key.clone(), log: None, variants: None };
+        let candidate = match self.read_primary(look) {
             Some(What::Entry(entry, counter)) => {
-                let found = Candidate { at: place.key.clone(), entry, softly: counter != 0 };
-                Some(found).filter(|found| found.entry.url == url.hash && found.entry.vary.is_empty())
+                let is_ours = *entry.url == *look.key.hash_tag() && entry.vary.is_empty();
+                is_ours.then(|| Candidate { at: look.key.clone(), entry, softly: counter != 0 })
             }
             Some(What::Spec(variants)) => {
                 for names in &variants.fields {
-                    have.want(self.variant(&place.key, &variants.generation, names, request));
+                    look.want(self.variant(look.key, &variants.generation, names, look.request), None);
                 }
-                have.fetch(&self.engine).await?;
-                self.join(&mut place, &variants, request);
-                self.latest(&have, &place, &variants, request)
+                if look.wants_more() {
+                    return None;
+                }
+                let candidate = self.latest(look, &variants);
+                // Whoever fills a URL whose variants are known fills one of them, so that others can be filled meanwhile.
+                let word = variants.fields.first().map(|names| self.variant_word(names, look.request));
+                place.variants = word.map(|word| (variants, word));
+                candidate
             }
             None => {
-                if have.get(&place.key).is_some() {
-                    self.engine.forget(place.key.clone()).await;
-                }
+                *foreign = look.get(look.key).map(|_| look.key.clone());
                 None
             }
         };
         if let Some(found) = &candidate {
-            self.want_rest(&place.key, &found.entry, body, &mut have);
-            have.fetch(&self.engine).await?;
+            look.want_rest(&found.entry);
+            if look.wants_more() {
+                return None;
+            }
         }
-        Ok(self.judge((&have, log.as_ref()), place, candidate, body))
+        place.log = self.read_log(look, foreign);
+        Some(self.judge(look, place, candidate))
     }
 
-    fn read(&self, have: &Have, key: &Key) -> Option<What> {
-        let what = self.engine.known.read(key, have.get(key)?);
+    fn read_primary(&self, look: &Look<'_>) -> Option<What> {
+        let value = look.values.first()?.as_ref()?;
+        match &look.known {
+            Some(known) if look.wanted.first()?.seen.as_ref() == Some(value) => Some(known.clone()),
+            _ => self.read(look, look.key),
+        }
+    }
+
+    fn read(&self, look: &Look<'_>, at: &Key) -> Option<What> {
+        let what = self.engine.read_head(look.key, at, look.get(at)?);
         if what.is_none() {
             crate::metric::count("tower_keep_cache_corrupt_total", "head");
         }
@@ -165,85 +239,41 @@ impl HttpCache {
     }
 
     /// A log that cannot be read tells nothing of what was purged, so everything was.
-    async fn read_log(&self, have: &Have) -> Option<PurgeLog> {
-        let log = PurgeLog::parse(&self.engine.config.namespace, have.get(&self.engine.log)?);
+    fn read_log(&self, look: &Look<'_>, foreign: &mut Option<Key>) -> Option<Arc<PurgeLog>> {
+        let log = self.engine.read_log(look.get(&self.engine.log)?);
         if log.is_none() {
             crate::metric::count("tower_keep_cache_corrupt_total", "log");
-            self.engine.forget(self.engine.log.clone()).await;
+            *foreign = Some(self.engine.log.clone());
         }
         log
     }
 
-    /// What was seen last time is probably there again.
-    fn guess(&self, request: Request<'_>, primary: &Key, body: WithBody, have: &mut Have) {
-        match self.engine.known.guess(primary) {
-            Some(What::Entry(entry, _)) => self.want_rest(primary, &entry, body, have),
-            Some(What::Spec(variants)) => {
-                for names in &variants.fields {
-                    let key = self.variant(primary, &variants.generation, names, request);
-                    if let Some(What::Entry(entry, _)) = self.engine.known.guess(&key) {
-                        self.want_rest(primary, &entry, body, have);
-                    }
-                    have.want(key);
-                }
-            }
-            None => {}
-        }
-    }
-
-    /// What an answer from this entry needs beside its head.
-    fn want_rest(&self, primary: &Key, entry: &Entry, body: WithBody, have: &mut Have) {
-        entry.tags.iter().for_each(|tag| have.want(self.engine.tag(tag)));
-        if body == WithBody::First && entry.body.segments() > 0 {
-            have.want(primary.cached_segment(&entry.body.id, 0));
-        }
-    }
-
-    /// Whoever fills a URL whose variants are known fills one of them, so that others can be filled meanwhile.
-    fn join(&self, place: &mut Place, variants: &Arc<Variants>, request: Request<'_>) {
-        if let Some(names) = variants.fields.first() {
-            place.fill = place.key.cached_fill(Some(&self.variant_word(names, request)));
-            place.variants = Some(Arc::clone(variants));
-        }
-    }
-
     /// The latest of the variants that a request selects (RFC 9111 §4.1).
-    fn latest(
-        &self,
-        have: &Have,
-        place: &Place,
-        variants: &Variants,
-        request: Request<'_>,
-    ) -> Option<Candidate> {
+    fn latest(&self, look: &Look<'_>, variants: &Variants) -> Option<Candidate> {
         let of = |names: &VaryNames| {
-            let word = self.variant_word(names, request);
-            let at = place.key.cached_variant(&variants.generation, &word);
-            let What::Entry(entry, counter) = self.read(have, &at)? else { return None };
-            let is_ours = entry.url == place.url.hash && entry.vary == *names && *entry.variant == *word;
+            let word = self.variant_word(names, look.request);
+            let at = look.key.cached_variant(&variants.generation, &word);
+            let What::Entry(entry, counter) = self.read(look, &at)? else { return None };
+            let is_ours =
+                *entry.url == *look.key.hash_tag() && entry.vary == *names && *entry.variant == *word;
             is_ours.then_some(Candidate { at, entry, softly: counter != variants.counter })
         };
         variants.fields.iter().filter_map(of).max_by_key(|found| found.entry.stored.received_ms)
     }
 
-    fn judge(
-        &self,
-        (have, log): (&Have, Option<&PurgeLog>),
-        place: Place,
-        candidate: Option<Candidate>,
-        body: WithBody,
-    ) -> LookUp {
+    fn judge(&self, look: &Look<'_>, place: Place, candidate: Option<Candidate>) -> LookUp {
         let miss = if place.variants.is_some() { Forward::VaryMiss } else { Forward::UriMiss };
         let Some(Candidate { at, entry, softly }) = candidate else { return LookUp::Missing(miss, place) };
-        let version = |tag: &Arc<str>| TagVersion::parse(log?, have.get(&self.engine.tag(tag))?);
-        let softly = match validity(&entry, log, entry.tags.iter().map(version)) {
+        let log = place.log.as_deref();
+        let version = |tag: &Key| TagVersion::parse(log?, look.get(tag)?);
+        let softly = match validity(&entry, log, entry.tag_keys.iter().map(version)) {
             Validity::Holds => softly,
             Validity::Stale => true,
             Validity::Gone => return LookUp::Missing(miss, place),
         };
         let mut first = None;
-        if body == WithBody::First && entry.body.segments() > 0 {
-            let sealed = have.get(&place.key.cached_segment(&entry.body.id, 0)).cloned();
-            first = sealed.and_then(|sealed| unseal(&entry.body.id, 0, sealed));
+        if let (WithBody::First, Some(key)) = (look.body, &entry.first) {
+            first = look.get(key).and_then(|sealed| self.engine.unseal(&entry.body.id, 0, sealed.clone()));
             if first.is_none() {
                 crate::metric::count("tower_keep_cache_corrupt_total", "body");
                 return LookUp::Missing(miss, place);

@@ -49,7 +49,7 @@ pub(super) fn admit(fill: &Fill, tags: &[Arc<str>]) -> Option<Admit> {
         namespace: engine.config.namespace.clone(),
         log: engine.log.clone(),
         tags: tags.iter().map(|tag| engine.tag(tag)).collect(),
-        seen: fill.place.seen.clone(),
+        seen: fill.place.log.as_ref().map(|log| (log.epoch.clone(), log.number)),
         fresh: random_word().ok()?,
         ttl_ms: millis(engine.config.retention).saturating_add(LINGER_MS),
     })
@@ -64,8 +64,8 @@ pub(super) async fn publish(
 ) -> Result<Published, StoreError> {
     let (engine, place) = (Arc::clone(&fill.engine), &fill.place);
     let entry = Entry {
-        url: Arc::clone(&place.url.hash),
-        target: Arc::clone(&place.url.target),
+        url: place.key.hash_tag().into(),
+        target: Arc::clone(&fill.target),
         status: head.status,
         headers: head.to_store.headers.clone(),
         stored: head.to_store.stored,
@@ -73,20 +73,21 @@ pub(super) async fn publish(
         variant: head.variant.as_str().into(),
         tags: head.tags.clone(),
         epoch: epoch.into(),
-        number: place.seen.as_ref().map_or(0, |(_, number)| *number),
+        number: place.log.as_ref().map_or(0, |log| log.number),
         took_ms: millis(fill.began.elapsed()),
         body,
     };
     let Ok(fresh) = random_word() else { return Ok(Published::Lost) };
+    let variants = place.variants.as_ref().map(|(variants, _)| variants);
     let publish = Publish {
         url: place.key.clone(),
-        fill: place.fill.clone(),
+        fill: fill.key.clone(),
         token: fill.token.to_string(),
         ttl_ms: head.ttl_ms(&engine),
         stored: entry.to_bytes().into(),
-        expected: place.variants.as_ref().map(|variants| (variants.counter, variants.generation.clone())),
+        expected: variants.map(|variants| (variants.counter, variants.generation.clone())),
         variant: (!entry.vary.is_empty()).then(|| {
-            let seen = place.variants.as_ref().map(|variants| variants.generation.clone());
+            let seen = variants.map(|variants| variants.generation.clone());
             let generation = seen.unwrap_or(fresh);
             VariantOf {
                 key: place.key.cached_variant(&generation, &head.variant),

@@ -5,7 +5,7 @@ use http::Request;
 use super::engine::{HttpCache, random_word};
 use super::error::CacheError;
 use super::policy::CachePolicy;
-use super::url::{UrlKey, target};
+use super::url::{target, target_of};
 use super::write::LINGER_MS;
 use crate::clock::millis;
 use crate::store::key::Key;
@@ -99,8 +99,8 @@ impl HttpCache {
                         return self.purge_url(self.key_of(&request), severity).await;
                     }
                     // There may be several responses, by what else the policy makes part of the key.
-                    Ok(request) => self.url_of(&request).target,
-                    Err(_) => target(&host, &path_and_query, None).into(),
+                    Ok(request) => target_of(&request, &self.policy.key),
+                    Err(_) => target(&host, &path_and_query, None),
                 };
                 self.write_down(What::Paths(vec![format!("={exact}")]), severity).await
             }
@@ -115,15 +115,6 @@ impl HttpCache {
     async fn purge_tags(&self, tags: &[String], severity: Severity) -> Result<(), CacheError> {
         let tags = tags.iter().map(|tag| self.engine.tag(&app_tag(tag))).collect();
         self.write_down(What::Tags(tags), severity).await
-    }
-
-    /// Where the response to a request lies.
-    pub(super) fn key_of(&self, request: &dyn RequestView) -> Key {
-        self.engine.key(&self.url_of(request))
-    }
-
-    fn url_of(&self, request: &dyn RequestView) -> UrlKey {
-        UrlKey::of(request, &self.policy.key, None)
     }
 
     pub(super) async fn purge_url(&self, url: Key, severity: Severity) -> Result<(), CacheError> {

@@ -1,48 +1,42 @@
 //! What selects a stored response: the URL, and what the policy adds to it.
 
-use std::sync::Arc;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
+use smallvec::SmallVec;
 
 use super::policy::KeyParts;
 use crate::view::RequestView;
 
-/// What selects a stored response, before `Vary`: host, path, query and the policy's own parts (RFC 9111 §2, "cache key").
+/// The hash of what selects a stored response, before `Vary`: host, path, query and the policy's own parts (RFC 9111 §2, "cache key").
 ///
-/// `GET` and `HEAD` share one. Different requests have different keys: they are SHA-256 hashes over parts with their lengths.
-#[derive(Clone, PartialEq, Eq)]
-pub(super) struct UrlKey {
-    /// The hash, base64url.
-    pub(super) hash: Arc<str>,
-    /// Host, path and query, without white space: what purges by path look at.
-    pub(super) target: Arc<str>,
+/// `GET` and `HEAD` share one. Different requests have different ones: they are SHA-256 over parts with their lengths.
+pub(super) fn url_hash(request: &dyn RequestView, parts: &KeyParts) -> String {
+    let mut text = SmallVec::<[u8; 256]>::new();
+    let mut part = |value: &[u8]| {
+        text.extend_from_slice(&(value.len() as u64).to_le_bytes());
+        text.extend_from_slice(value);
+    };
+    let query = parts.query(request.query());
+    let host = request.header("host").unwrap_or_default();
+    if host.iter().any(u8::is_ascii_uppercase) {
+        part(&host.to_ascii_lowercase());
+    } else {
+        part(&host);
+    }
+    part(request.full_path().as_bytes());
+    // No query and an empty one are different URLs.
+    part(query.as_deref().map_or(b"", |_| b"?"));
+    part(query.as_deref().unwrap_or("").as_bytes());
+    parts.each(request, &mut part);
+    URL_SAFE_NO_PAD.encode(Sha256::digest(&text))
 }
 
-impl UrlKey {
-    /// The key of a request. `content` is the hash of what a `QUERY` request carries.
-    pub(super) fn of(request: &dyn RequestView, parts: &KeyParts, content: Option<[u8; 32]>) -> Self {
-        let host = request.header("host").unwrap_or_default().to_ascii_lowercase();
-        let query = parts.query(request.query());
-        let mut hash = Sha256::new();
-        let mut part = |value: &[u8]| {
-            hash.update((value.len() as u64).to_le_bytes());
-            hash.update(value);
-        };
-        part(&host);
-        part(request.full_path().as_bytes());
-        // No query and an empty one are different URLs.
-        part(query.as_deref().map_or(b"", |_| b"?"));
-        part(query.as_deref().unwrap_or("").as_bytes());
-        part(content.as_ref().map_or(&[], |content| &content[..]));
-        parts.each(request, &mut part);
-        let hash = URL_SAFE_NO_PAD.encode(hash.finalize()).into();
-        Self {
-            hash,
-            target: target(&String::from_utf8_lossy(&host), request.full_path(), query.as_deref()).into(),
-        }
-    }
+/// Host, path and query of a request, as they are part of its key: what purges by path look at.
+pub(super) fn target_of(request: &dyn RequestView, parts: &KeyParts) -> String {
+    let host = request.header("host").unwrap_or_default().to_ascii_lowercase();
+    let query = parts.query(request.query());
+    target(&String::from_utf8_lossy(&host), request.full_path(), query.as_deref())
 }
 
 /// Host, path and query as one word.
@@ -84,38 +78,34 @@ fn push(text: &mut String, part: &str) {
     }
 }
 
-impl std::fmt::Debug for UrlKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("UrlKey").field("hash", &self.hash).finish_non_exhaustive()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use http::Request;
 
-    fn key(host: &str, uri: &str) -> UrlKey {
-        let request = Request::get(uri).header("host", host).body(()).unwrap();
-        UrlKey::of(&request, &KeyParts::default(), None)
+    fn request(host: &str, uri: &str) -> Request<()> {
+        Request::get(uri).header("host", host).body(()).unwrap()
+    }
+
+    fn hash(host: &str, uri: &str) -> String {
+        url_hash(&request(host, uri), &KeyParts::default())
     }
 
     #[test]
-    fn different_urls_have_different_keys() {
-        let all =
-            [key("a", "/"), key("b", "/"), key("a", "/x"), key("a", "/x?"), key("a", "/x?a"), key("ax", "/")];
+    fn different_urls_have_different_hashes() {
+        let all = [
+            hash("a", "/"),
+            hash("b", "/"),
+            hash("a", "/x"),
+            hash("a", "/x?"),
+            hash("a", "/x?a"),
+            hash("ax", "/"),
+        ];
         for (i, one) in all.iter().enumerate() {
-            assert!(all.iter().skip(i + 1).all(|other| other.hash != one.hash), "{i}");
+            assert!(all.iter().skip(i + 1).all(|other| other != one), "{i}");
         }
-        assert_eq!(key("A.example", "/").hash, key("a.example", "/").hash, "hosts are compared without case");
-        assert_eq!(*key("h", "/a?b").target, *"h/a?b");
-    }
-
-    #[test]
-    fn what_a_request_carries_is_part_of_its_key() {
-        let request = Request::get("/").body(()).unwrap();
-        let of = |content| UrlKey::of(&request, &KeyParts::default(), content).hash;
-        assert!(of(None) != of(Some([0; 32])) && of(Some([0; 32])) != of(Some([1; 32])));
+        assert_eq!(hash("A.example", "/"), hash("a.example", "/"), "hosts are compared without case");
+        assert_eq!(target_of(&request("H", "/a?b"), &KeyParts::default()), "h/a?b");
     }
 
     #[test]

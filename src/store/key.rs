@@ -75,8 +75,10 @@ pub enum Slot {
 }
 
 /// A complete, escaped key. `Debug` shows its kind only: the rest may name a person.
+///
+/// Clones share the text.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Key(String);
+pub struct Key(Arc<str>);
 
 impl Key {
     /// `{prefix}:{kind}:{part}`, with `part` escaped. `kind` is ours (or a checked namespace) and stands as it is.
@@ -88,7 +90,7 @@ impl Key {
         key.push_str(kind);
         key.push(':');
         push_part(&mut key, part.as_bytes());
-        Self(key)
+        Self::built(key)
     }
 
     /// The key of a limit: `{prefix}:limit:{namespace}:{name}:{quota}:{subject}`, with the Cluster hash tag where `slot` says. The
@@ -101,6 +103,10 @@ impl Key {
         slot: Slot,
     ) -> Self {
         LimitKeys::new(prefix, [namespace, name, quota], slot).of(subject)
+    }
+
+    fn built(text: String) -> Self {
+        Self(text.into())
     }
 
     /// The key as it stands in the store.
@@ -141,7 +147,7 @@ impl LimitKeys {
         let subject = subject.as_str();
         let mut key = String::with_capacity(self.before.len() + subject.len() + self.after.len());
         [&self.before, subject, self.after].into_iter().for_each(|part| key.push_str(part));
-        Key(key)
+        Key::built(key)
     }
 }
 
@@ -279,7 +285,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn key(part: &str) -> String {
-        Key::new(&KeyPrefix::new("app").unwrap(), "session", part).0
+        Key::new(&KeyPrefix::new("app").unwrap(), "session", part).as_str().to_owned()
     }
 
     #[test]
@@ -310,7 +316,7 @@ mod tests {
     fn limits_that_are_decided_together_share_a_hash_tag() {
         let prefix = KeyPrefix::default();
         let subject = Composite::text("a:{b}");
-        let limit = |slot| Key::limit(&prefix, ["api", "burst", "w5.1"], &subject, slot).0;
+        let limit = |slot| Key::limit(&prefix, ["api", "burst", "w5.1"], &subject, slot).as_str().to_owned();
         assert_eq!(limit(Slot::Namespace), "keep:limit:{api}:burst:w5.1:text=a%3A%7Bb%7D");
         assert_eq!(limit(Slot::Subject), "keep:limit:api:burst:w5.1:{text=a%3A%7Bb%7D}");
     }

@@ -230,6 +230,14 @@ impl Store {
         }
     }
 
+    /// The same for what the response cache asks at each request: without the detour of a reply.
+    pub(crate) fn fetch_in_process(&self, fetch: op::cache::Fetch<'_>) -> Option<op::cache::Values> {
+        match &self.backend {
+            Backend::Memory(memory) => Some(memory.run(|db| fetch.values(db))),
+            Backend::Redis(_) => None,
+        }
+    }
+
     /// The same for limits, which are asked about each request: without the detour of a reply.
     pub(crate) fn decide_in_process(
         &self,
@@ -260,7 +268,7 @@ impl Store {
                 if commands.is_empty() {
                     return Ok(batch.outputs(&self.prefix, &mut std::iter::empty(), &mut verdict));
                 }
-                let used = match redis.execute_within(&commands, deadline).await {
+                let used = match redis.execute(&commands, deadline).await {
                     Ok(used) => used,
                     Err(error) => {
                         crate::metric::count("tower_keep_store_errors_total", error.kind().as_str());

@@ -6,6 +6,7 @@
 use std::ops::Deref;
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 
 use super::error::{StoreError, StoreErrorKind};
 use super::key::Key;
@@ -86,6 +87,14 @@ impl Blob<'_> {
         }
     }
 
+    /// The bytes; those that were `seen` before, where they are the same, so that nothing is copied.
+    pub fn into_bytes_like(self, seen: Option<&Bytes>) -> Bytes {
+        match seen {
+            Some(seen) if **seen == *self => seen.clone(),
+            _ => self.into_bytes(),
+        }
+    }
+
     pub fn into_bytes(self) -> Bytes {
         match self {
             Self::Part(bytes, Some(whole)) => whole.slice_ref(bytes),
@@ -102,8 +111,8 @@ pub struct Command {
     pub verb: Verb,
     pub class: Class,
     pub key: Key,
-    /// The keys after the first. Most commands have none, and then nothing is allocated for them.
-    pub more: Vec<Key>,
+    /// The keys after the first.
+    pub more: SmallVec<[Key; 3]>,
     pub args: Vec<Arg>,
 }
 
@@ -115,15 +124,15 @@ impl std::fmt::Debug for Command {
 
 impl Command {
     pub fn read(verb: &'static str, key: Key) -> Self {
-        Self { verb: Verb::Plain(verb), class: Class::Read, key, more: Vec::new(), args: Vec::new() }
+        Self { verb: Verb::Plain(verb), class: Class::Read, key, more: SmallVec::new(), args: Vec::new() }
     }
 
     pub fn write(verb: &'static str, key: Key) -> Self {
-        Self { verb: Verb::Plain(verb), class: Class::Write, key, more: Vec::new(), args: Vec::new() }
+        Self { verb: Verb::Plain(verb), class: Class::Write, key, more: SmallVec::new(), args: Vec::new() }
     }
 
     pub fn script(script: ScriptId, key: Key) -> Self {
-        Self { verb: Verb::Script(script), class: Class::Write, key, more: Vec::new(), args: Vec::new() }
+        Self { verb: Verb::Script(script), class: Class::Write, key, more: SmallVec::new(), args: Vec::new() }
     }
 
     /// The same with further keys; those of a write and of a script must lie in the first one's Cluster slot.
@@ -185,7 +194,7 @@ impl<'a> Iterator for Keys<'a> {
 impl ExactSizeIterator for Keys<'_> {}
 
 /// The commands of a batch: one, usually, and that without an allocation.
-pub type Commands = smallvec::SmallVec<[Command; 1]>;
+pub type Commands = SmallVec<[Command; 1]>;
 
 /// One reply, as either backend gives it; Redis' refers to the bytes that were received.
 #[derive(Clone, PartialEq, Eq)]

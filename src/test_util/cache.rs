@@ -7,7 +7,7 @@ use crate::store::Store;
 use crate::store::key::Key;
 use crate::store::op::cache::{
     Admission, Admit, ExpireUrl, Fetch, Forget, Head, Kind, Prolong, Publish, Published, Purge, PurgeLog,
-    PutBlob, Severity, Spec, TagVersion, VariantOf, Wake, What,
+    PutBlob, Severity, Spec, TagVersion, VariantOf, Wake, Wanted, What,
 };
 use crate::store::op::{Lease, LeaseOutcome, LeaseVerb};
 
@@ -73,9 +73,13 @@ impl<'a> Case<'a> {
     }
 
     async fn get(&self, key: &Key) -> Option<(Head, Bytes)> {
-        let fetch = Fetch::new([key.clone()]).expect("one key");
-        let value = self.store.run(fetch).await.expect("serves").remove(0)?;
-        Some(Head::split(&value).expect("one of ours"))
+        Some(Head::split(&self.value(key.clone()).await?).expect("one of ours"))
+    }
+
+    async fn value(&self, key: Key) -> Option<Bytes> {
+        let wanted = [key.into()];
+        let fetch = Fetch::new(&wanted).expect("one key");
+        self.store.run(fetch).await.expect("serves").remove(0)
     }
 
     fn log(&self) -> Key {
@@ -105,14 +109,12 @@ impl<'a> Case<'a> {
     }
 
     async fn read_log(&self) -> PurgeLog {
-        let fetch = Fetch::new([self.log()]).expect("one key");
-        let text = self.store.run(fetch).await.expect("serves").remove(0).expect("there is a log");
+        let text = self.value(self.log()).await.expect("there is a log");
         PurgeLog::parse(&self.namespace, &text).expect("one of ours")
     }
 
     async fn version(&self, tag: &str) -> TagVersion {
-        let fetch = Fetch::new([self.tag(tag)]).expect("one key");
-        let text = self.store.run(fetch).await.expect("serves").remove(0).expect("there is a version");
+        let text = self.value(self.tag(tag)).await.expect("there is a version");
         TagVersion::parse(&self.read_log().await, &text).expect("one of ours")
     }
 }
@@ -122,8 +124,11 @@ async fn values(store: &Store) {
     let long = Bytes::from(vec![b'x'; 100_000]);
     let (a, b) = (case.url.cached_segment("a", 0), case.url.cached_segment("a", 1));
     store.run(PutBlob { key: b.clone(), value: long.clone(), ttl_ms: TTL_MS }).await.expect("serves");
-    let both = store.run(Fetch::new([a.clone(), b.clone()]).expect("two keys")).await.expect("serves");
-    assert_eq!(both, [None, Some(long)]);
+    for seen in [None, Some(long.clone()), Some(long.slice(1..)), Some(Bytes::new())] {
+        let wanted = [a.clone(), b.clone()].map(|key| Wanted { key, seen: seen.clone() });
+        let both = store.run(Fetch::new(&wanted).expect("two keys")).await.expect("serves");
+        assert_eq!(both[..], [None, Some(long.clone())], "what was seen does not matter");
+    }
     assert!(store.run(Prolong { key: b, ttl_ms: TTL_MS }).await.expect("serves"));
     assert!(!store.run(Prolong { key: a, ttl_ms: TTL_MS }).await.expect("serves"));
     let wake = Wake { channel: case.log(), message: Bytes::from_static(b"url") };

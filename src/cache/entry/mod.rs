@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, StatusCode};
 
-pub(super) use segment::{SEGMENT, seal, unseal};
+pub(super) use segment::{SEGMENT, seal, unchecked, unseal};
 
 use super::rules::{Stored, VaryNames};
 use crate::store::key::Key;

@@ -1,22 +1,26 @@
 //! Answers from what is stored.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{ACCEPT_RANGES, AGE, CONTENT_LENGTH, CONTENT_RANGE};
+use http::header::{AGE, CONTENT_LENGTH, CONTENT_RANGE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use smallvec::SmallVec;
 
 use super::body::CacheBody;
 use super::stored::{Part, StoredAt, StoredBody};
 use crate::body::Problem;
-use crate::cache::engine::{HttpCache, random_word};
+use crate::cache::engine::{Engine, HttpCache, random_word};
+use crate::cache::known::whole_fields;
 use crate::cache::lookup::Found;
 use crate::cache::rules::{
     CacheStatus, MethodKind, Multipart, Precondition, RangePlan, RequestHead, Span, StoredHead, evaluate,
     not_modified_fields, one_part, plan_range, unsatisfiable,
 };
+
+/// The parts of a body: one, usually.
+type BodyParts = SmallVec<[Part; 1]>;
 
 /// The answer to a request from a stored response, whose fields may have been updated just now.
 pub(super) struct Answer<'a> {
@@ -31,115 +35,128 @@ pub(super) struct Answer<'a> {
 }
 
 /// An answer whose head is ready. Its body lies in the store, if it has one.
-pub(super) struct Planned {
-    at: StoredAt,
+pub(super) struct Planned<'a> {
+    engine: &'a Arc<Engine>,
+    found: Found,
     status: StatusCode,
     headers: HeaderMap,
-    parts: VecDeque<Part>,
+    parts: BodyParts,
     /// The segment that was fetched already.
     segment: Option<(u32, Bytes)>,
 }
 
-impl Answer<'_> {
-    pub(super) fn plan(self, status: &CacheStatus<'_>) -> Planned {
-        let entry = Arc::clone(&self.found.entry);
-        let headers = self.headers.as_ref().unwrap_or(&entry.headers);
-        let stored = StoredHead::new(entry.status, headers, entry.stored.received_ms);
-        let not_modified = matches!(evaluate(self.request, &stored), Precondition::NotModified);
-        let (code, mut headers, parts) = if not_modified {
-            (StatusCode::NOT_MODIFIED, not_modified_fields(headers), VecDeque::new())
-        } else {
-            self.whole_or_parts(headers, &stored)
-        };
+impl<'a> Answer<'a> {
+    pub(super) fn plan(mut self, status: &CacheStatus<'_>) -> Planned<'a> {
+        let (code, mut headers, parts) = self.choose();
         headers.insert(AGE, self.age_s.into());
         status.append_to(&mut headers);
-        let Found { place, at: head, first, .. } = self.found;
-        let (engine, body) = (Arc::clone(&self.cache.engine), entry.body.clone());
-        let at = StoredAt { engine, url: place.key, head, body };
-        Planned { at, status: code, headers, parts, segment: first.map(|first| (0, first)) }
+        let segment = self.found.first.take().map(|first| (0, first));
+        Planned { engine: &self.cache.engine, found: self.found, status: code, headers, parts, segment }
+    }
+
+    fn choose(&self) -> (StatusCode, HeaderMap, BodyParts) {
+        let entry = &self.found.entry;
+        if self.headers.is_none() && self.head.is_for_whole() {
+            return (entry.status, entry.whole.clone(), whole(entry.body.length));
+        }
+        let stored = self.headers.as_ref().unwrap_or(&entry.headers);
+        let head = StoredHead::new(entry.status, stored, entry.stored.received_ms);
+        if matches!(evaluate(self.request, &head), Precondition::NotModified) {
+            return (StatusCode::NOT_MODIFIED, not_modified_fields(stored), BodyParts::new());
+        }
+        let (status, headers, parts) = self.whole_or_parts(stored, &head);
+        let has_body = self.head.method() != MethodKind::Head;
+        (status, headers, if has_body { parts } else { BodyParts::new() })
     }
 
     fn whole_or_parts(
         &self,
         stored: &HeaderMap,
         head: &StoredHead<'_>,
-    ) -> (StatusCode, HeaderMap, VecDeque<Part>) {
+    ) -> (StatusCode, HeaderMap, BodyParts) {
         let entry = &self.found.entry;
         let length = entry.body.length;
-        let (mut headers, mut status) = (stored.clone(), entry.status);
-        let parts = match plan_range(self.request, head, length, &self.cache.policy.rules) {
+        let mut headers = whole_fields(stored, entry.status, length);
+        match plan_range(self.request, head, length, &self.cache.policy.rules) {
             RangePlan::Unsatisfiable => {
                 headers.insert(CONTENT_RANGE, unsatisfiable(length));
-                status = StatusCode::RANGE_NOT_SATISFIABLE;
-                VecDeque::new()
+                headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+                (StatusCode::RANGE_NOT_SATISFIABLE, headers, BodyParts::new())
             }
             RangePlan::One(span) => {
                 one_part(&mut headers, span, length);
-                status = StatusCode::PARTIAL_CONTENT;
-                [Part::Span(span)].into()
+                (StatusCode::PARTIAL_CONTENT, headers, [Part::Span(span)].into())
             }
             RangePlan::Several(spans) => match random_word() {
                 Ok(boundary) => {
-                    status = StatusCode::PARTIAL_CONTENT;
-                    multipart(&Multipart::frame(&mut headers, &spans, length, &boundary))
+                    let parts = multipart(&Multipart::frame(&mut headers, &spans, length, &boundary));
+                    (StatusCode::PARTIAL_CONTENT, headers, parts)
                 }
-                Err(_) => whole(length),
+                Err(_) => (entry.status, headers, whole(length)),
             },
-            _ => whole(length),
-        };
-        if status != StatusCode::NO_CONTENT {
-            headers.insert(CONTENT_LENGTH, parts.iter().map(Part::length).sum::<u64>().into());
+            _ => (entry.status, headers, whole(length)),
         }
-        if entry.status == StatusCode::OK && !headers.contains_key(ACCEPT_RANGES) {
-            headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-        }
-        let has_body = self.head.method() != MethodKind::Head;
-        (status, headers, if has_body { parts } else { VecDeque::new() })
     }
 }
 
-impl Planned {
-    /// Fetches the segment with which the body begins. `false`: the store lost it.
-    pub(super) async fn begin(&mut self) -> bool {
-        let begins = self.parts.iter().find_map(|part| match part {
+impl Planned<'_> {
+    /// The segment with which the body begins, if it has one.
+    fn first(&self) -> Option<u32> {
+        self.parts.iter().find_map(|part| match part {
             Part::Span(span) if span.start < span.end => Some(StoredAt::segment_of(span.start)),
             _ => None,
-        });
-        let held = self.segment.as_ref().map(|(number, _)| *number);
-        if let Some(number) = begins
-            && held != begins
-        {
-            let Ok(bytes) = self.at.load(number).await else { return false };
-            self.segment = Some((number, bytes));
+        })
+    }
+
+    /// Whether that segment is there.
+    pub(super) fn has_begun(&self) -> bool {
+        self.first().is_none_or(|first| self.segment.as_ref().is_some_and(|(held, _)| *held == first))
+    }
+
+    /// Fetches it. `false`: the store lost it.
+    pub(super) async fn begin(&mut self) -> bool {
+        if self.has_begun() {
+            return true;
         }
+        let Some(first) = self.first() else { return true };
+        let Ok(bytes) = self.stored_at().load(first).await else { return false };
+        self.segment = Some((first, bytes));
         true
     }
 
-    pub(super) fn into_response<B>(self) -> Response<CacheBody<B>> {
-        let Self { at, status, headers, parts, segment } = self;
-        let is_all = |bytes: &Bytes| match parts.front() {
-            Some(Part::Span(span)) => parts.len() == 1 && *span == Span { start: 0, end: bytes.len() as u64 },
+    fn stored_at(&self) -> StoredAt {
+        let Found { entry, place, at, .. } = &self.found;
+        let (url, head, body) = (place.key.clone(), at.clone(), entry.body.clone());
+        StoredAt { engine: Arc::clone(self.engine), url, head, body }
+    }
+
+    pub(super) fn into_response<B>(mut self) -> Response<CacheBody<B>> {
+        let is_all = |bytes: &Bytes| match &self.parts[..] {
+            [Part::Span(span)] => *span == Span { start: 0, end: bytes.len() as u64 },
             _ => false,
         };
-        let body = match segment {
-            _ if parts.is_empty() => CacheBody::own(Bytes::new()),
+        let body = match self.segment.take() {
+            _ if self.parts.is_empty() => CacheBody::own(Bytes::new()),
             Some((0, bytes)) if is_all(&bytes) => CacheBody::own(bytes),
-            segment => CacheBody::stored(StoredBody::new(at, parts, segment)),
+            segment => {
+                let at = self.stored_at();
+                CacheBody::stored(StoredBody::new(at, self.parts.into_iter().collect(), segment))
+            }
         };
         let mut response = Response::new(body);
-        (*response.status_mut(), *response.headers_mut()) = (status, headers);
+        (*response.status_mut(), *response.headers_mut()) = (self.status, self.headers);
         response
     }
 }
 
-fn whole(length: u64) -> VecDeque<Part> {
+fn whole(length: u64) -> BodyParts {
     [Part::Span(Span { start: 0, end: length })].into()
 }
 
-fn multipart(plan: &Multipart) -> VecDeque<Part> {
-    let mut parts: VecDeque<Part> =
+fn multipart(plan: &Multipart) -> BodyParts {
+    let mut parts: BodyParts =
         plan.parts().flat_map(|(head, span)| [Part::Bytes(head), Part::Span(span)]).collect();
-    parts.push_back(Part::Bytes(plan.end()));
+    parts.push(Part::Bytes(plan.end()));
     parts
 }
 

@@ -26,12 +26,17 @@ pin_project_lite::pin_project! {
     enum Kind<F, T, E> {
         Forward { #[pin] future: F, cache: HttpCache, why: Forward },
         Boxed { future: Boxed<T, E> },
+        Ready { response: Option<Response<CacheBody<T>>> },
     }
 }
 
 impl<F, T, E> ResponseFuture<F, T, E> {
     pub(super) const fn forward(future: F, cache: HttpCache, why: Forward) -> Self {
         Self { kind: Kind::Forward { future, cache, why } }
+    }
+
+    pub(super) const fn ready(response: Response<CacheBody<T>>) -> Self {
+        Self { kind: Kind::Ready { response: Some(response) } }
     }
 
     pub(super) const fn boxed(future: Boxed<T, E>) -> Self {
@@ -52,6 +57,10 @@ where
                 Poll::Ready(response.map(|response| forwarded(response, cache, *why)))
             }
             Projected::Boxed { future } => future.as_mut().poll(cx),
+            // Polled again after it was ready, it has nothing more to say.
+            Projected::Ready { response } => {
+                response.take().map_or(Poll::Pending, |response| Poll::Ready(Ok(response)))
+            }
         }
     }
 }

@@ -8,9 +8,10 @@ use http_body::Body;
 use tower_service::Service;
 
 use super::body::CacheBody;
-use super::call::{Call, ToHandler};
+use super::call::Call;
 use super::outgoing::outgoing;
 use super::settle::{Sent, Settle};
+use super::visit::{ToHandler, Visit};
 use crate::cache::fill::Fill;
 use crate::cache::rules::Validators;
 use crate::session::SessionWatch;
@@ -21,8 +22,8 @@ where
     T: Body<Data = bytes::Bytes>,
 {
     /// Asks the handler.
-    pub(super) async fn ask(self, to: ToHandler) -> Result<Response<CacheBody<T>>, S::Error> {
-        let Self { cache, mut inner, mut request, body, head, .. } = self;
+    pub(super) async fn ask(self: Box<Self>, to: ToHandler) -> Result<Response<CacheBody<T>>, S::Error> {
+        let Self { visit: Visit { cache, mut request, head, .. }, mut inner, body } = *self;
         let asked_ms = cache.now_ms();
         let validators = to.found.as_ref().map(|found| Validators::of(&found.entry.headers));
         let validators = validators.filter(|validators| !validators.is_empty());

@@ -9,6 +9,7 @@ mod outgoing;
 mod service;
 mod settle;
 mod stored;
+mod visit;
 
 pub use body::{CacheBody, CacheBodyError};
 pub use future::ResponseFuture;

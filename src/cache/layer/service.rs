@@ -11,6 +11,7 @@ use tower_service::Service;
 use super::body::CacheBody;
 use super::call::Call;
 use super::future::{ResponseFuture, forwarded};
+use super::visit::{Step, Visit};
 use crate::cache::engine::HttpCache;
 use crate::cache::rules::{Bypass, Forward, MethodKind, RequestHead};
 
@@ -64,13 +65,21 @@ where
         let head = RequestHead::read(&request);
         let cache = self.cache.clone();
         match admit(&cache, &request, &head) {
-            // Called on the service that was polled ready; the clone takes its place.
             Ok(()) => {
+                let (request, body) = request.into_parts();
+                let visit = Visit::new(cache, request, head);
+                let step = match visit.step_at_once() {
+                    Some(Step::Answer(response)) => return ResponseFuture::ready(response),
+                    step => step,
+                };
+                // Called on the service that was polled ready; the clone takes its place.
                 let clone = self.inner.clone();
                 let inner = std::mem::replace(&mut self.inner, clone);
-                let (request, body) = request.into_parts();
-                let call = Call { cache, inner, request, body, head, collapsed: false };
-                ResponseFuture::boxed(Box::pin(call.run()))
+                let call = Box::new(Call { visit, inner, body });
+                match step {
+                    Some(step) => ResponseFuture::boxed(Box::pin(call.go_on(step))),
+                    None => ResponseFuture::boxed(Box::pin(call.run())),
+                }
             }
             Err(_) if head.method() == MethodKind::Unsafe => {
                 let (request, body) = request.into_parts();

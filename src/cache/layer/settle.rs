@@ -9,7 +9,7 @@ use http_body::Body;
 
 use super::answer::Answer;
 use super::body::CacheBody;
-use super::call::ToHandler;
+use super::visit::ToHandler;
 use crate::cache::engine::HttpCache;
 use crate::cache::fill::Fill;
 use crate::cache::lookup::Found;

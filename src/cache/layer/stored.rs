@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 
 use crate::cache::engine::Engine;
-use crate::cache::entry::{BodyRef, SEGMENT, unseal};
+use crate::cache::entry::{BodyRef, SEGMENT};
 use crate::cache::rules::Span;
 use crate::store::key::Key;
 use crate::store::op::cache::Fetch;
@@ -54,10 +54,11 @@ impl StoredAt {
     /// A segment, if it is the one that was written. Otherwise the head is forgotten, so that the next request finds nothing.
     pub(super) async fn load(&self, number: u32) -> Result<Bytes, Lost> {
         let key = self.url.cached_segment(&self.body.id, number);
-        let fetch = Fetch::new([key]).ok_or(Lost)?;
+        let wanted = [key.into()];
+        let fetch = Fetch::new(&wanted).ok_or(Lost)?;
         let Ok(mut values) = self.engine.run(fetch).await else { return Err(Lost) };
         let sealed = values.pop().flatten();
-        if let Some(bytes) = sealed.and_then(|sealed| unseal(&self.body.id, number, sealed)) {
+        if let Some(bytes) = sealed.and_then(|sealed| self.engine.unseal(&self.body.id, number, sealed)) {
             return Ok(bytes);
         }
         crate::metric::count("tower_keep_cache_corrupt_total", "body");

@@ -1,13 +1,15 @@
 //! `Cache-Status` (RFC 9211): how a cache handled a request.
 
-use std::fmt::Write as _;
-
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use smallvec::SmallVec;
 
 use super::forward::Forward;
 use crate::syntax::is_token_byte;
 
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+
+/// Room for what is usually said.
+type Text = SmallVec<[u8; 96]>;
 
 /// One cache's entry in `Cache-Status`.
 ///
@@ -102,30 +104,39 @@ impl<'a> CacheStatus<'a> {
     /// Adds the entry behind those of caches closer to the handler (§2).
     pub fn append_to(&self, headers: &mut HeaderMap) {
         // A list of Structured Fields is printable ASCII, so it is a value.
-        if let Ok(value) = HeaderValue::try_from(self.written()) {
-            headers.append(CACHE_STATUS, value);
+        let Ok(value) = HeaderValue::from_bytes(&self.written()) else { return };
+        match headers.get_mut(CACHE_STATUS) {
+            Some(place) if place.is_empty() => *place = value,
+            _ => drop(headers.append(CACHE_STATUS, value)),
         }
     }
 
-    fn written(&self) -> String {
-        let mut text = String::with_capacity(64);
+    /// Keeps a place for an entry where there is none, so that a copy of the fields need not grow for it.
+    pub(in crate::cache) fn keep_place_in(headers: &mut HeaderMap) {
+        headers.entry(CACHE_STATUS).or_insert(HeaderValue::from_static(""));
+    }
+
+    fn written(&self) -> Text {
+        let mut text = Text::new();
         push(&mut text, self.cache);
         match self.forward {
-            None => text.push_str("; hit"),
-            Some(forward) => text.extend(["; fwd=", forward.as_str()]),
+            None => put(&mut text, "; hit"),
+            Some(forward) => ["; fwd=", forward.as_str()].iter().for_each(|part| put(&mut text, part)),
         }
-        // Writing into a String cannot fail.
+        let mut digits = itoa::Buffer::new();
         if let Some(status) = self.status {
-            let _ = write!(text, "; fwd-status={}", status.as_u16());
+            put(&mut text, "; fwd-status=");
+            put(&mut text, digits.format(status.as_u16()));
         }
         if let Some(ttl) = self.ttl {
-            let _ = write!(text, "; ttl={}", ttl.clamp(-MAX_INTEGER, MAX_INTEGER));
+            put(&mut text, "; ttl=");
+            put(&mut text, digits.format(ttl.clamp(-MAX_INTEGER, MAX_INTEGER)));
         }
-        text.push_str(if self.is_stored { "; stored" } else { "" });
-        text.push_str(if self.is_collapsed { "; collapsed" } else { "" });
+        put(&mut text, if self.is_stored { "; stored" } else { "" });
+        put(&mut text, if self.is_collapsed { "; collapsed" } else { "" });
         for (name, value) in [("; key=", self.key), ("; detail=", self.detail)] {
             if let Some(value) = value {
-                text.push_str(name);
+                put(&mut text, name);
                 push(&mut text, value);
             }
         }
@@ -137,20 +148,24 @@ impl<'a> CacheStatus<'a> {
 const MAX_INTEGER: i64 = 999_999_999_999_999;
 
 /// A Token where it can be one, else a String. What a String cannot hold is a question mark.
-fn push(text: &mut String, value: &str) {
+fn push(text: &mut Text, value: &str) {
     let is_token = value.starts_with(|c: char| c.is_ascii_alphabetic() || c == '*')
         && value.bytes().all(|b| is_token_byte(b) || matches!(b, b':' | b'/'));
     if is_token {
-        return text.push_str(value);
+        return put(text, value);
     }
-    text.push('"');
+    text.push(b'"');
     for c in value.chars() {
         if matches!(c, '"' | '\\') {
-            text.push('\\');
+            text.push(b'\\');
         }
-        text.push(if matches!(c, ' '..='~') { c } else { '?' });
+        text.push(u8::try_from(c).ok().filter(|b| matches!(b, b' '..=b'~')).unwrap_or(b'?'));
     }
-    text.push('"');
+    text.push(b'"');
+}
+
+fn put(text: &mut Text, part: &str) {
+    text.extend_from_slice(part.as_bytes());
 }
 
 #[cfg(test)]

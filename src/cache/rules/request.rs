@@ -42,22 +42,52 @@ pub struct RequestHead {
     directives: RequestDirectives,
     bypass: Option<Bypass>,
     has_authorization: bool,
+    is_for_whole: bool,
 }
 
-/// Fields by which frameworks let a request mean another method or URL than it has.
-const METHOD_OVERRIDES: [&str; 3] = ["x-http-method-override", "x-http-method", "x-method-override"];
-const URL_OVERRIDES: [&str; 2] = ["x-original-url", "x-rewrite-url"];
+/// The fields that decide something, so that a request's are gone through once.
+const FIELDS: [&str; 16] = [
+    "upgrade",
+    "transfer-encoding",
+    "content-length",
+    // By these, frameworks let a request mean another method or URL than it has.
+    "x-http-method-override",
+    "x-http-method",
+    "x-method-override",
+    "x-original-url",
+    "x-rewrite-url",
+    "if-match",
+    "if-unmodified-since",
+    "authorization",
+    "cache-control",
+    "pragma",
+    "if-none-match",
+    "if-modified-since",
+    "range",
+];
+const UPGRADE: u32 = 1;
+const TRANSFER_ENCODING: u32 = 1 << 1;
+const CONTENT_LENGTH: u32 = 1 << 2;
+const METHOD_OVERRIDES: u32 = 0b111 << 3;
+const URL_OVERRIDES: u32 = 0b11 << 6;
+const CONDITIONS: u32 = 0b11 << 8;
+const AUTHORIZATION: u32 = 1 << 10;
+const DIRECTIVES: u32 = 0b11 << 11;
+const PARTIAL: u32 = 0b111 << 13;
 
 impl RequestHead {
     /// Reads a request's head.
     #[must_use]
     pub fn read(request: &dyn RequestView) -> Self {
         let method = MethodKind::of(request.method());
+        let there = request.which_headers(&FIELDS);
+        let has = |fields| there & fields != 0;
         Self {
             method,
-            directives: RequestDirectives::of(request),
-            bypass: bypass(method, request),
-            has_authorization: has(request, "authorization"),
+            directives: if has(DIRECTIVES) { RequestDirectives::of(request) } else { Default::default() },
+            bypass: bypass(method, has, request),
+            has_authorization: has(AUTHORIZATION),
+            is_for_whole: method == MethodKind::Get && !has(PARTIAL),
         }
     }
 
@@ -77,6 +107,12 @@ impl RequestHead {
     #[must_use]
     pub const fn has_authorization(&self) -> bool {
         self.has_authorization
+    }
+
+    /// Whether the answer is a whole body, if there is one: a `GET` without a range, and without a condition that a 304 can answer.
+    #[must_use]
+    pub const fn is_for_whole(&self) -> bool {
+        self.is_for_whole
     }
 
     /// The same request as a `GET`: what a `HEAD` tells about the stored response is as good as that.
@@ -113,32 +149,26 @@ impl RequestHead {
     }
 }
 
-fn bypass(method: MethodKind, request: &dyn RequestView) -> Option<Bypass> {
-    let has_any = |names: &[&str]| names.iter().any(|name| has(request, name));
-    if has(request, "upgrade") {
+fn bypass(method: MethodKind, has: impl Fn(u32) -> bool, request: &dyn RequestView) -> Option<Bypass> {
+    // RFC 9112 §6: a request's content is announced by one of these fields.
+    let has_content = || {
+        let mut is_announced = has(TRANSFER_ENCODING);
+        if has(CONTENT_LENGTH) {
+            request.each_header("content-length", &mut |length| is_announced |= length != b"0");
+        }
+        is_announced
+    };
+    if has(UPGRADE) {
         Some(Bypass::Upgrade)
-    } else if method != MethodKind::Query && has_content(request) {
+    } else if method != MethodKind::Query && has_content() {
         Some(Bypass::Content)
-    } else if has_any(&METHOD_OVERRIDES) {
+    } else if has(METHOD_OVERRIDES) {
         Some(Bypass::MethodOverride)
-    } else if has_any(&URL_OVERRIDES) {
+    } else if has(URL_OVERRIDES) {
         Some(Bypass::UrlOverride)
-    } else if has_any(&["if-match", "if-unmodified-since"]) {
+    } else if has(CONDITIONS) {
         Some(Bypass::Condition)
     } else {
         None
     }
-}
-
-/// RFC 9112 §6: a request's content is announced by one of these fields.
-fn has_content(request: &dyn RequestView) -> bool {
-    let mut is_announced = has(request, "transfer-encoding");
-    request.each_header("content-length", &mut |length| is_announced |= length != b"0");
-    is_announced
-}
-
-fn has(request: &dyn RequestView, name: &str) -> bool {
-    let mut is_there = false;
-    request.each_header(name, &mut |_| is_there = true);
-    is_there
 }

@@ -17,35 +17,42 @@ impl Key {
     /// Where the response to a URL lies. `url` is the hash of all that selects it, so it stands in the key as it is.
     #[must_use]
     pub fn cached(prefix: &KeyPrefix, namespace: &str, url: &str) -> Self {
-        Self([prefix.as_str(), ":cache:", namespace, ":{", url, "}"].concat())
+        Self::built([prefix.as_str(), ":cache:", namespace, ":{", url, "}"].concat())
+    }
+
+    /// What stands between braces: of a key of a URL, the hash of all that selects its response; of others of the cache, the namespace.
+    #[must_use]
+    pub fn hash_tag(&self) -> &str {
+        let tag = self.0.split_once('{').and_then(|(_, rest)| rest.split_once('}'));
+        tag.map_or("", |(tag, _)| tag)
     }
 
     /// Where one variant of a URL's response lies. Both words are this crate's own.
     #[must_use]
     pub fn cached_variant(&self, generation: &str, variant: &str) -> Self {
-        Self([&self.0, ":v:", generation, ":", variant].concat())
+        Self::built([&self.0, ":v:", generation, ":", variant].concat())
     }
 
     /// Where a segment of a body lies, which has a random name of its own.
     #[must_use]
     pub fn cached_segment(&self, body: &str, number: u32) -> Self {
         let mut digits = itoa::Buffer::new();
-        Self([&self.0, ":b:", body, ":", digits.format(number)].concat())
+        Self::built([&self.0, ":b:", body, ":", digits.format(number)].concat())
     }
 
     /// Where it is written who fills a URL or one variant of it.
     #[must_use]
     pub fn cached_fill(&self, variant: Option<&str>) -> Self {
         match variant {
-            None => Self([&self.0, ":fill"].concat()),
-            Some(variant) => Self([&self.0, ":fill:", variant].concat()),
+            None => Self::built([&self.0, ":fill"].concat()),
+            Some(variant) => Self::built([&self.0, ":fill:", variant].concat()),
         }
     }
 
     /// Where a namespace's purges are written down.
     #[must_use]
     pub fn cache_log(prefix: &KeyPrefix, namespace: &str) -> Self {
-        Self([prefix.as_str(), ":cache:{", namespace, "}:log"].concat())
+        Self::built([prefix.as_str(), ":cache:{", namespace, "}:log"].concat())
     }
 
     /// Where a tag's version lies.
@@ -53,7 +60,7 @@ impl Key {
     pub fn cache_tag(prefix: &KeyPrefix, namespace: &str, tag: &str) -> Self {
         let mut key = [prefix.as_str(), ":cache:{", namespace, "}:tag:"].concat();
         push_part(&mut key, tag.as_bytes());
-        Self(key)
+        Self::built(key)
     }
 }
 
@@ -65,14 +72,15 @@ mod tests {
     fn everything_of_a_url_and_of_a_namespace_shares_a_hash_tag() {
         let prefix = KeyPrefix::default();
         let url = Key::cached(&prefix, "pages", "HASH");
+        assert_eq!(url.hash_tag(), "HASH");
         let all = [
             url.as_str().to_owned(),
-            url.cached_variant("gen", "var").0,
-            url.cached_segment("body", 3).0,
-            url.cached_fill(None).0,
-            url.cached_fill(Some("var")).0,
-            Key::cache_log(&prefix, "pages").0,
-            Key::cache_tag(&prefix, "pages", "a:{b}").0,
+            url.cached_variant("gen", "var").as_str().to_owned(),
+            url.cached_segment("body", 3).as_str().to_owned(),
+            url.cached_fill(None).as_str().to_owned(),
+            url.cached_fill(Some("var")).as_str().to_owned(),
+            Key::cache_log(&prefix, "pages").as_str().to_owned(),
+            Key::cache_tag(&prefix, "pages", "a:{b}").as_str().to_owned(),
         ];
         assert_eq!(
             all,

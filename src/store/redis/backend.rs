@@ -52,6 +52,29 @@ pub(super) struct Inner {
     clock_seen: AtomicBool,
 }
 
+/// Until when a request waits, and whose limit that is. That the store's passed says something about the server and the connection. That
+/// a caller's shorter one passed does not: the probe finds out.
+#[derive(Clone, Copy)]
+pub(super) struct Until {
+    pub(super) at: Instant,
+    is_callers: bool,
+}
+
+impl Until {
+    /// The store's deadline, or the caller's where that is shorter.
+    fn within(settings: &Settings, deadline: Option<Duration>) -> Self {
+        let deadline = deadline.filter(|deadline| *deadline < settings.deadline);
+        Self { at: Instant::now() + deadline.unwrap_or(settings.deadline), is_callers: deadline.is_some() }
+    }
+}
+
+/// The store's own deadline.
+impl From<Instant> for Until {
+    fn from(at: Instant) -> Self {
+        Self { at, is_callers: false }
+    }
+}
+
 /// The replies of one round trip, and the connection that gave them.
 pub(in crate::store) struct Used {
     pub(in crate::store) answers: Answers,
@@ -95,11 +118,15 @@ impl Redis {
     }
 
     /// One round trip for all commands, within the deadline. A batch of reads alone is sent again, on another connection,
-    /// when its connection ended; a write is never sent twice.
-    pub(in crate::store) async fn execute(&self, commands: &[Command]) -> Result<Used, StoreError> {
+    /// when its connection ended; a write is never sent twice. `deadline`: the caller's own, if it is shorter than the store's.
+    pub(in crate::store) async fn execute(
+        &self,
+        commands: &[Command],
+        deadline: Option<Duration>,
+    ) -> Result<Used, StoreError> {
         let class = if commands.iter().all(|c| c.class == Class::Read) { Class::Read } else { Class::Write };
         self.0.breaker.admit(class)?;
-        let until = Instant::now() + self.0.settings.deadline;
+        let until = Until::within(&self.0.settings, deadline);
         // The usual request finds a connection at once; its future need not have room for the wait.
         let result = match self.0.checkout.link_at_once() {
             Some(link) => self.0.attempt_on(link, commands, until).await,
@@ -112,22 +139,13 @@ impl Redis {
             }
             result => result,
         };
-        self.note(class, &result);
+        match &result {
+            Err(error) if until.is_callers && error.kind() == StoreErrorKind::Timeout => {
+                monitor::start(&self.0)
+            }
+            _ => self.note(class, &result),
+        }
         result
-    }
-
-    /// The same within a deadline of the caller's own. That it passed says nothing about the server or the connection, which may
-    /// be well within the store's deadline: the probe finds out.
-    pub(in crate::store) async fn execute_within(
-        &self,
-        commands: &[Command],
-        deadline: Option<Duration>,
-    ) -> Result<Used, StoreError> {
-        let Some(deadline) = deadline else { return self.execute(commands).await };
-        tokio::time::timeout(deadline, self.execute(commands)).await.unwrap_or_else(|elapsed| {
-            monitor::start(&self.0);
-            Err(elapsed.into())
-        })
     }
 
     fn note(&self, class: Class, result: &Result<Used, StoreError>) {
@@ -188,13 +206,14 @@ impl Redis {
 }
 
 impl Inner {
-    pub(super) async fn attempt(&self, commands: &[Command], until: Instant) -> Result<Used, StoreError> {
+    pub(super) async fn attempt(&self, commands: &[Command], until: Until) -> Result<Used, StoreError> {
         // A connection that ended during its handshake has not been sent anything.
-        let link =
-            again(self.checkout.size(), || self.link(until)).await.map_err(|error| match error.kind() {
-                StoreErrorKind::Disconnected => StoreError::with_source(StoreErrorKind::Refused, error),
-                _ => error,
-            })?;
+        let link = again(self.checkout.size(), || self.link(until.at)).await.map_err(|error| match error
+            .kind()
+        {
+            StoreErrorKind::Disconnected => StoreError::with_source(StoreErrorKind::Refused, error),
+            _ => error,
+        })?;
         self.attempt_on(link, commands, until).await
     }
 
@@ -206,15 +225,16 @@ impl Inner {
         &self,
         link: Link,
         commands: &[Command],
-        until: Instant,
+        until: Until,
     ) -> Result<Used, StoreError> {
-        match flat(timeout_at(until, send(&link, commands)).await) {
+        match flat(timeout_at(until.at, send(&link, commands)).await) {
             Ok(answers) => {
                 if let Some(error) = answers.errors().find(|error| ends_connection(error.kind())) {
                     self.judge(&link, error.kind());
                 }
                 Ok(Used { answers, link })
             }
+            Err(error) if until.is_callers && error.kind() == StoreErrorKind::Timeout => Err(error),
             Err(error) => {
                 self.judge(&link, error.kind());
                 Err(error)

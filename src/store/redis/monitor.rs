@@ -73,8 +73,8 @@ async fn probe(inner: &Inner, own: &mut Option<Link>) -> (Verdict, Verdict) {
     let remove = [Command::write("DEL", Key::new(&inner.settings.prefix, "probe", "0"))];
     let until = Instant::now() + inner.settings.deadline;
     let used = match own {
-        Some(link) => inner.attempt_on(link.clone(), &remove, until).await,
-        None => inner.attempt(&remove, until).await,
+        Some(link) => inner.attempt_on(link.clone(), &remove, until.into()).await,
+        None => inner.attempt(&remove, until.into()).await,
     };
     let removed = used.and_then(|used| match used.answers.errors().next() {
         Some(error) => Err(error.clone()),

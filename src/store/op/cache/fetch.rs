@@ -1,6 +1,7 @@
 //! Plain reads and writes of values.
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 
 use crate::store::error::{StoreError, StoreErrorKind};
 use crate::store::key::{Key, KeyPrefix};
@@ -8,41 +9,62 @@ use crate::store::memory::Db;
 use crate::store::operation::{Operation, sealed::Sealed};
 use crate::store::wire::{Command, Reply, desync};
 
-/// What lies under several keys: one `MGET`. `None` where there is nothing, or a value of another type.
+/// A value that is wanted.
 #[derive(Clone, Debug)]
-pub struct Fetch {
-    first: Key,
-    more: Vec<Key>,
+pub struct Wanted {
+    /// Where.
+    pub key: Key,
+    /// What was there before. If it still is, the answer shares these bytes.
+    pub seen: Option<Bytes>,
 }
 
-impl Fetch {
-    /// `None` when there are no keys.
+impl From<Key> for Wanted {
+    fn from(key: Key) -> Self {
+        Self { key, seen: None }
+    }
+}
+
+/// What lies under several keys, in order. `None` where there is nothing, or a value of another type.
+pub type Values = SmallVec<[Option<Bytes>; 4]>;
+
+/// Asks for the values of several keys: one `MGET`.
+#[derive(Clone, Copy, Debug)]
+pub struct Fetch<'a> {
+    first: &'a Wanted,
+    more: &'a [Wanted],
+}
+
+impl<'a> Fetch<'a> {
+    /// `None` when nothing is wanted.
     #[must_use]
-    pub fn new(keys: impl IntoIterator<Item = Key>) -> Option<Self> {
-        let mut keys = keys.into_iter();
-        Some(Self { first: keys.next()?, more: keys.collect() })
+    pub fn new(wanted: &'a [Wanted]) -> Option<Self> {
+        let (first, more) = wanted.split_first()?;
+        Some(Self { first, more })
     }
 
-    /// The keys, in order.
-    pub fn into_keys(self) -> impl Iterator<Item = Key> {
+    fn wanted(&self) -> impl Iterator<Item = &'a Wanted> {
         std::iter::once(self.first).chain(self.more)
     }
+
+    /// The same on the embedded store.
+    pub fn values(&self, db: &mut Db) -> Values {
+        self.wanted().map(|wanted| db.blob(&wanted.key).cloned()).collect()
+    }
 }
 
-impl Sealed for Fetch {}
+impl Sealed for Fetch<'_> {}
 
-impl Operation for Fetch {
-    type Output = Vec<Option<Bytes>>;
+impl Operation for Fetch<'_> {
+    type Output = Values;
 
     fn command(&self, _: &KeyPrefix) -> Command {
-        Command::read("MGET", self.first.clone()).with_keys(self.more.iter().cloned())
+        let more = self.more.iter().map(|wanted| wanted.key.clone());
+        Command::read("MGET", self.first.key.clone()).with_keys(more)
     }
 
     fn apply(&self, _: &KeyPrefix, db: &mut Db) -> Result<Reply<'static>, StoreError> {
-        let keys = std::iter::once(&self.first).chain(&self.more);
-        Ok(Reply::Array(
-            keys.map(|key| db.blob(key).map_or(Reply::Nil, |value| value.clone().into())).collect(),
-        ))
+        let reply = |value: Option<Bytes>| value.map_or(Reply::Nil, Into::into);
+        Ok(Reply::Array(self.values(db).into_iter().map(reply).collect()))
     }
 
     fn output(&self, _: &KeyPrefix, reply: Reply<'_>) -> Result<Self::Output, StoreError> {
@@ -50,11 +72,11 @@ impl Operation for Fetch {
         if items.len() != 1 + self.more.len() {
             return Err(desync());
         }
-        let value = |item| match item {
+        let value = |(item, wanted): (Reply<'_>, &Wanted)| match item {
             Reply::Nil => Ok(None),
-            item => Ok(Some(item.bytes()?.into_bytes())),
+            item => Ok(Some(item.bytes()?.into_bytes_like(wanted.seen.as_ref()))),
         };
-        items.into_iter().map(value).collect()
+        items.into_iter().zip(self.wanted()).map(value).collect()
     }
 }
 
