@@ -21,9 +21,9 @@ impl HttpCache {
             return;
         }
         let host = host(request);
-        let scheme = request.uri.scheme_str().unwrap_or("http");
         let (path, query) = (request.full_path(), request.uri.query());
-        let uri = EffectiveUri { scheme, authority: &host, path, query };
+        // No key holds the scheme.
+        let uri = EffectiveUri { scheme: None, authority: &host, path, query };
         let others = invalidated(&uri, headers);
         let others = others.iter().filter_map(|url| self.key_of_other(request, url));
         let keys: Vec<Key> = std::iter::once(self.key_of(request)).chain(others).collect();

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 use super::engine::{Engine, HttpCache};
-use super::entry;
+use super::entry::{self, BodyRef};
 use super::known::{Known, Ready, Variants, What};
 use super::rules::{Forward, VaryNames};
 use super::validity::{Validity, validity};
@@ -54,6 +54,8 @@ pub(super) struct Place {
     pub(super) log: Option<Arc<PurgeLog>>,
     /// The variants of the URL, and the word of the one that is filled, where the right to fill is one to a single variant.
     pub(super) variants: Option<(Arc<Variants>, String)>,
+    /// What is there, whether or not it may be used: where its head lies, and its body.
+    pub(super) old: Option<(Key, BodyRef)>,
 }
 
 impl Place {
@@ -188,7 +190,7 @@ impl HttpCache {
 
     /// What the values say; `None` when more are needed. A value that is `foreign` stands in the way.
     fn conclude(&self, look: &mut Look<'_>, foreign: &mut Option<Key>) -> Option<LookUp> {
-        let mut place = Place { key: look.key.clone(), log: None, variants: None };
+        let mut place = Place { key: look.key.clone(), log: None, variants: None, old: None };
         let candidate = match self.read_primary(look) {
             Some(What::Entry(entry, counter)) => {
                 let is_ours = *entry.url == *look.key.hash_tag() && entry.vary.is_empty();
@@ -217,6 +219,7 @@ impl HttpCache {
             if look.wants_more() {
                 return None;
             }
+            place.old = Some((found.at.clone(), found.entry.body.clone()));
         }
         place.log = self.read_log(look, foreign);
         Some(self.judge(look, place, candidate))

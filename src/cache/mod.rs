@@ -37,7 +37,7 @@
 //! | hit that it sees for the first time | 2, with variants 3 | `MGET`s |
 //! | each further 128 KiB of a body | 1 | `MGET`, when the client has taken what was before |
 //! | miss, before the handler runs | 2, first with variants 3 | `MGET`; the lease, one script |
-//! | miss, after the body has passed and behind the response | 2, and 1 for each full segment | `SET`s; the last `SET` with `cache_admit`; `cache_publish` with `PUBLISH` |
+//! | miss, after the body has passed and behind the response | 2, 1 for each full segment, and 1 where another body is replaced | `SET`s; the last `SET` with `cache_admit`; `cache_publish` with `PUBLISH`; `PEXPIRE`s |
 //! | a 304 of the handler, beside look-up and lease | 2 | a `PEXPIRE` for each segment with `cache_admit`; `cache_publish` with `PUBLISH` |
 //! | purge | 1 | one script, or `DEL` for a URL |
 //! | unsafe request that succeeds | 1 for each URL, 1 for its groups | `DEL`, one script |

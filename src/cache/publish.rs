@@ -7,10 +7,12 @@ use http::StatusCode;
 use super::engine::{Engine, random_word};
 use super::entry::{BodyRef, Entry};
 use super::fill::Fill;
+use super::lookup::Place;
 use super::rules::{Stored, StoredFlag, ToStore, VaryNames};
 use super::write::LINGER_MS;
 use crate::clock::millis;
 use crate::store::StoreError;
+use crate::store::key::Key;
 use crate::store::op::cache::{Admit, Publish, Published, VariantOf};
 
 /// What is to be stored beside the body.
@@ -27,6 +29,12 @@ impl Head {
     /// For how long it is stored, in milliseconds.
     pub(super) fn ttl_ms(&self, engine: &Engine) -> u64 {
         ttl_ms(&self.to_store.stored, engine)
+    }
+
+    /// Where it lies beside the other variants of its URL, if it is one and they are known.
+    pub(super) fn variant_key(&self, place: &Place) -> Option<Key> {
+        let (variants, _) = place.variants.as_ref().filter(|_| !self.to_store.vary.is_empty())?;
+        Some(place.key.cached_variant(&variants.generation, &self.variant))
     }
 
     /// Whether it answers nobody without being validated first.

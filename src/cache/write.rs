@@ -12,7 +12,7 @@ use super::pace::{Pace, Patience};
 use super::publish::{Head, admit, publish};
 use super::record::{Piece, Refusal};
 use crate::store::StoreError;
-use crate::store::op::cache::{Admission, Forget, Published, PutBlob};
+use crate::store::op::cache::{Admission, Forget, Prolong, Published, PutBlob};
 
 /// How much longer segments live than the head that names them, so that who reads the head can read the rest.
 pub(super) const LINGER_MS: u64 = 300_000;
@@ -103,7 +103,8 @@ impl Writer {
         let reason = match outcome {
             Outcome::Whole(Published::Stored) => {
                 self.fill.land(Landing::Stored);
-                return crate::metric::count("tower_keep_cache_stored_total", "");
+                crate::metric::count("tower_keep_cache_stored_total", "");
+                return self.replace().await;
             }
             // What is purged, or has other variants by now, is filled anew by one of those who wait.
             Outcome::Whole(_) => {
@@ -129,5 +130,18 @@ impl Writer {
             // They end by themselves, too.
             drop(self.fill.engine.run(remove).await);
         }
+    }
+
+    /// A body whose head is replaced lives no longer than those need who read it now; else each refresh would leave one behind.
+    async fn replace(&self) {
+        let place = &self.fill.place;
+        let Some((at, old)) = &place.old else { return };
+        let is_other_variant = *at != place.key && self.head.variant_key(place).is_some_and(|new| new != *at);
+        if is_other_variant {
+            return;
+        }
+        let keys = old.keys(&place.key);
+        let shorten: Vec<Prolong> = keys.map(|key| Prolong { key, ttl_ms: LINGER_MS }).collect();
+        drop(self.fill.engine.run(shorten).await); // it ends by itself, too
     }
 }

@@ -1,7 +1,7 @@
 //! Long bodies lie in segments: what a request does not need is not moved, and what is lost is no wrong byte.
 
 use keep_testing::Monitor;
-use tower_keep::cache::CachePolicy;
+use tower_keep::cache::{CachePolicy, Purging};
 
 use crate::fixture::{Fields, *};
 
@@ -42,6 +42,24 @@ async fn a_long_body_is_stored_in_segments_and_streams_from_them() {
     let fetched = fetched(&monitor.heard(world.server()).await);
     let expected: Vec<Vec<usize>> = (0..80).map(|n| vec![n]).collect();
     assert_eq!(fetched, expected, "the first with its head, each other one when it is its turn");
+}
+
+/// A day of refreshes must not leave a day's worth of bodies.
+#[tokio::test]
+async fn a_body_that_is_replaced_does_not_stay_as_long_as_its_head_would_have() {
+    let world = World::redis();
+    let site = site(&world, vec![b'x'; SEGMENT + 1]);
+    site.stored(|| get("/", &[])).await;
+    let old: Vec<String> = world.server().cmd("KEYS", "*:b:*");
+    site.cache.purge(Purging::url(HOST, "/").softly()).await.unwrap();
+    site.send(get("/", &[])).await;
+    eventually("the old body ends soon", async || {
+        let left = old.iter().map(|key| world.server().cmd::<i64>("PTTL", key));
+        let kept: Vec<String> = world.server().cmd("KEYS", "*:b:*");
+        kept.len() == 4 && left.max() < Some(600_000)
+    })
+    .await;
+    assert_eq!(site.hit(get("/", &[])).await.body.len(), SEGMENT + 1);
 }
 
 /// What is not taken is not fetched.

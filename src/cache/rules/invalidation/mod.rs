@@ -31,7 +31,7 @@ pub fn invalidates(method: MethodKind, status: StatusCode) -> bool {
 /// let mut headers = HeaderMap::new();
 /// headers.insert("location", HeaderValue::from_static("../42?page=1"));
 /// headers.insert("content-location", HeaderValue::from_static("https://elsewhere.example/"));
-/// let uri = EffectiveUri { scheme: "https", authority: "example.org", path: "/a/b/new", query: None };
+/// let uri = EffectiveUri { scheme: Some("https"), authority: "example.org", path: "/a/b/new", query: None };
 /// assert_eq!(invalidated(&uri, &headers), ["/a/42?page=1"]);
 /// ```
 #[must_use]

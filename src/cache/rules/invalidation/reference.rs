@@ -3,8 +3,9 @@
 /// The URI that a request is for, in parts. Nothing in it is decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EffectiveUri<'a> {
-    /// `http` or `https`.
-    pub scheme: &'a str,
+    /// `http` or `https`. `None` where that does not tell origins apart: behind a proxy that ends TLS, the scheme that clients use is not
+    /// known, and both are taken for it.
+    pub scheme: Option<&'a str>,
     /// Host and perhaps port, as in `Host`.
     pub authority: &'a str,
     /// The path. Empty is `/`.
@@ -21,11 +22,12 @@ impl EffectiveUri<'_> {
             return None;
         }
         let (scheme, rest) = split_scheme(reference);
-        if scheme.is_some_and(|scheme| !scheme.eq_ignore_ascii_case(self.scheme)) {
+        if scheme.is_some_and(|scheme| !self.is_scheme(scheme)) {
             return None;
         }
         let (authority, rest) = split_authority(rest);
-        if authority.is_some_and(|authority| !self.is_authority(authority)) {
+        let scheme_of_it = scheme.or(self.scheme).unwrap_or_default();
+        if authority.is_some_and(|authority| !self.is_authority(scheme_of_it, authority)) {
             return None;
         }
         // `https:path` has no authority, so it has another origin than any of ours.
@@ -52,9 +54,16 @@ impl EffectiveUri<'_> {
         format!("{folder}/{path}")
     }
 
+    fn is_scheme(&self, other: &str) -> bool {
+        match self.scheme {
+            Some(scheme) => scheme.eq_ignore_ascii_case(other),
+            None => ["http", "https"].iter().any(|scheme| scheme.eq_ignore_ascii_case(other)),
+        }
+    }
+
     /// Whether an authority is this one: hosts in any case, the scheme's own port said or not.
-    fn is_authority(&self, other: &str) -> bool {
-        let usual = match self.scheme.to_ascii_lowercase().as_str() {
+    fn is_authority(&self, scheme: &str, other: &str) -> bool {
+        let usual = match scheme.to_ascii_lowercase().as_str() {
             "https" => "443",
             "http" => "80",
             _ => "",

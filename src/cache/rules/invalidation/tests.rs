@@ -14,7 +14,7 @@ fn headers(fields: &[(&'static str, &str)]) -> HeaderMap {
 }
 
 fn uri<'a>(path: &'a str, query: Option<&'a str>) -> EffectiveUri<'a> {
-    EffectiveUri { scheme: "http", authority: "a", path, query }
+    EffectiveUri { scheme: Some("http"), authority: "a", path, query }
 }
 
 #[test]
@@ -123,12 +123,34 @@ fn nothing_of_another_origin_is_invalidated() {
         let fields = headers(&[("location", reference), ("content-location", reference)]);
         assert!(invalidated(&uri("/b", None), &fields).is_empty(), "{reference}");
     }
-    let ported = EffectiveUri { scheme: "https", authority: "[::1]:8443", path: "/", query: None };
+    let ported = EffectiveUri { scheme: Some("https"), authority: "[::1]:8443", path: "/", query: None };
     for (reference, expected) in
         [("https://[::1]:8443/x", true), ("https://[::1]/x", false), ("//[::1]:8443/x", true)]
     {
         assert_eq!(
             !invalidated(&ported, &headers(&[("location", reference)])).is_empty(),
+            expected,
+            "{reference}"
+        );
+    }
+}
+
+#[test]
+fn a_scheme_that_is_not_known_is_either() {
+    let uri = EffectiveUri { scheme: None, authority: "a", path: "/b", query: None };
+    for (reference, expected) in [
+        ("http://a/x", true),
+        ("https://a/x", true),
+        ("HTTPS://a:443/x", true),
+        ("https://a:80/x", false),
+        ("http://a:80/x", true),
+        ("//a/x", true),
+        ("/x", true),
+        ("https://b/x", false),
+        ("ftp://a/x", false),
+    ] {
+        assert_eq!(
+            !invalidated(&uri, &headers(&[("location", reference)])).is_empty(),
             expected,
             "{reference}"
         );
@@ -205,7 +227,7 @@ proptest! {
 
     #[test]
     fn any_text_is_read_without_a_panic(reference: String, authority: String, path: String) {
-        let base = EffectiveUri { scheme: "https", authority: &authority, path: &path, query: None };
+        let base = EffectiveUri { scheme: Some("https"), authority: &authority, path: &path, query: None };
         if let Ok(value) = HeaderValue::from_str(&reference) {
             let mut fields = HeaderMap::new();
             fields.insert("location", value);
