@@ -5,6 +5,9 @@
 //! - [`cache`]: responses that are kept for all visitors, by the rules of HTTP, and purged for certain.
 //! - [`rate_limit`]: limits on requests, exact over all processes, several at once, and their Tower layer.
 //! - [`session`]: sessions that survive races, and their Tower layer.
+//! - [`kv`]: typed values with revisions, transactions, atomic update, cache-aside, counters, sets and lists.
+//! - [`lock`]: locks by name with fencing numbers, which extend themselves and say when they are lost.
+//! - [`pubsub`]: typed messages to whoever listens, which say what was missed.
 //!
 //! # Features
 //!
@@ -22,7 +25,12 @@ pub mod body;
 pub mod cache;
 pub mod clock;
 pub mod fields;
+pub mod kv;
+pub mod lock;
 mod metric;
+pub mod pubsub;
+mod race;
+mod random;
 pub mod rate_limit;
 pub mod session;
 pub mod store;
@@ -36,6 +44,12 @@ pub mod view;
 mod guides {
     #[doc = include_str!("../docs/keys.md")]
     mod keys {}
+    #[doc = include_str!("../docs/state.md")]
+    mod state {}
+    #[doc = include_str!("../docs/locks.md")]
+    mod locks {}
+    #[doc = include_str!("../docs/pubsub.md")]
+    mod pubsub {}
     #[doc = include_str!("../docs/stampedes.md")]
     mod stampedes {}
     #[doc = include_str!("../docs/operations.md")]

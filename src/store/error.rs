@@ -40,6 +40,8 @@ pub enum StoreErrorKind {
     Timeout,
     /// The breaker is open: the store failed several times and is being probed.
     Unavailable,
+    /// A pool of the user's cannot do this.
+    Unsupported,
     /// `WRONGTYPE`: the key holds a value of another type.
     WrongType,
 }
@@ -65,6 +67,7 @@ impl StoreErrorKind {
             Self::Server => "server",
             Self::Timeout => "timeout",
             Self::Unavailable => "unavailable",
+            Self::Unsupported => "unsupported",
             Self::WrongType => "wrong_type",
         }
     }
@@ -89,6 +92,7 @@ impl StoreErrorKind {
             Self::Server => "redis answered with an error",
             Self::Timeout => "redis did not answer within the deadline",
             Self::Unavailable => "redis is unavailable and being probed",
+            Self::Unsupported => "a pool of yours cannot subscribe; build the store with `connect`",
             Self::WrongType => "the key holds a value of another type",
         }
     }

@@ -9,6 +9,7 @@
 //! A key that is made of several parts ends with a [`Composite`]: the same escaping for each, and the same bound for all.
 
 mod cache;
+mod space;
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
 use super::error::ConfigError;
+pub use space::KeySpace;
 
 /// The longest escaped part, in bytes, that stands in a key as it is.
 pub const MAX_PART: usize = 128;

@@ -25,9 +25,11 @@
 //! # Keys
 //!
 //! `{prefix}:session:{handle}` a session (hash), `{prefix}:session-index:{principal}` its principal's index (sorted
-//! set), `{prefix}:limit:…` a limit's state (string), `{prefix}:lease:…` leases (sorted set). See [`key`] for the escaping.
+//! set), `{prefix}:limit:…` a limit's state (string), `{prefix}:lease:…` leases (sorted set), and the others in `docs/keys.md`. See
+//! [`key`] for the escaping.
 
 mod builder;
+mod channels;
 mod error;
 mod fields;
 #[cfg(feature = "test-util")]
@@ -54,6 +56,8 @@ pub use error::{ConfigError, StoreError, StoreErrorKind};
 pub use health::{Health, PoolCounts, StoreKind, StoreStatus};
 pub use memory::MemoryLimits;
 pub use operation::{Batch, Operation};
+
+pub(crate) use channels::{Heard, Listener, Topic};
 
 use self::key::KeyPrefix;
 use self::memory::Memory;
@@ -285,6 +289,14 @@ impl Store {
                 }
                 Ok(outputs)
             }
+        }
+    }
+
+    /// Listens to messages, of which up to `capacity` wait to be taken.
+    pub(crate) async fn listen(&self, topic: Topic, capacity: usize) -> Result<Listener, StoreError> {
+        match &self.backend {
+            Backend::Memory(memory) => Ok(memory.run(|db| db.channels().enter(topic, capacity)).0),
+            Backend::Redis(redis) => redis.listen(topic, capacity).await,
         }
     }
 

@@ -31,13 +31,19 @@ pub enum ScriptId {
     CacheExpire,
     CachePublish,
     CachePurge,
+    Lock,
+    StateCount,
+    StateList,
+    StateMembers,
+    StateWrite,
 }
 
-/// What to do: a plain command or a script.
+/// What to do: a plain command, a script, or one page of a scan for keys, whose key is a pattern.
 #[derive(Clone, Copy, Debug)]
 pub enum Verb {
     Plain(&'static str),
     Script(ScriptId),
+    Scan { cursor: u64, count: u32 },
 }
 
 pub type Arg = Blob<'static>;
@@ -133,6 +139,16 @@ impl Command {
 
     pub fn script(script: ScriptId, key: Key) -> Self {
         Self { verb: Verb::Script(script), class: Class::Write, key, more: SmallVec::new(), args: Vec::new() }
+    }
+
+    pub fn scan(pattern: Key, cursor: u64, count: u32) -> Self {
+        Self {
+            verb: Verb::Scan { cursor, count },
+            class: Class::Read,
+            key: pattern,
+            more: SmallVec::new(),
+            args: Vec::new(),
+        }
     }
 
     /// The same with further keys; those of a write and of a script must lie in the first one's Cluster slot.

@@ -22,7 +22,9 @@ mod index;
 mod leases;
 mod life;
 mod limits;
+mod locks;
 mod rotation;
+mod state;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,7 +40,7 @@ use crate::store::op::{
 
 /// Runs the whole suite against a store, and panics where it does not hold.
 ///
-/// `advance` lets time pass for the store: it turns a manual clock, or waits. The suite lets pass less than three seconds in all.
+/// `advance` lets time pass for the store: it turns a manual clock, or waits. The suite lets pass less than four seconds in all.
 ///
 /// # Panics
 ///
@@ -53,6 +55,8 @@ pub async fn accept_store(store: &Store, advance: impl AsyncFn(Duration)) {
     limits::accept(store, &advance).await;
     leases::accept(store, &advance).await;
     cache::accept(store).await;
+    state::accept(store, &advance).await;
+    locks::accept(store, &advance).await;
 }
 
 /// A session that no other test uses, and how to talk about it.

@@ -40,7 +40,7 @@ pub use problem::{RateLimitRejection, SessionProblem, SessionRejection};
 pub use rate_limit_extract::{RateLimitStatus, by_client, by_route};
 pub use session_extract::{Named, OptionalSession, RequiredSession, Session, SessionName, Typed};
 pub use tower_keep;
-pub use tower_keep::{body, clock, fields, rate_limit, session, store, view};
+pub use tower_keep::{body, clock, fields, kv, lock, pubsub, rate_limit, session, store, view};
 
 /// The README and the guides whose code needs axum are compiled as doc tests.
 #[cfg(doctest)]

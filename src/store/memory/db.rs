@@ -1,11 +1,12 @@
 //! The data of the embedded store: keys with typed values that expire.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use bytes::Bytes;
 
 use super::MemoryLimits;
 use super::blobs::Blobs;
+use crate::store::channels::Channels;
 use crate::store::error::{StoreError, StoreErrorKind};
 use crate::store::fields::Fields;
 use crate::store::key::Key;
@@ -20,6 +21,12 @@ pub enum Value {
     Sorted(BTreeMap<String, u64>),
     /// What a limit has counted.
     Limit(State),
+    /// A value, a counter or a lock.
+    Text(Bytes),
+    /// Members without an order.
+    Members(BTreeSet<Bytes>),
+    /// Items, oldest first.
+    List(VecDeque<Bytes>),
 }
 
 impl Value {
@@ -28,6 +35,9 @@ impl Value {
             Self::Hash(fields) => fields.iter().map(|(name, value)| name.len() + value.len()).sum(),
             Self::Sorted(members) => members.keys().map(|name| name.len() + size_of::<u64>()).sum(),
             Self::Limit(_) => size_of::<State>(),
+            Self::Text(text) => text.len(),
+            Self::Members(members) => members.iter().map(Bytes::len).sum(),
+            Self::List(items) => items.iter().map(Bytes::len).sum(),
         }
     }
 }
@@ -48,12 +58,22 @@ pub struct Db {
     limits: MemoryLimits,
     now_us: u64,
     blobs: Blobs,
+    channels: Channels,
 }
 
 impl Db {
     pub(super) fn new(limits: MemoryLimits) -> Self {
         let blobs = Blobs::new(limits.cache_bytes);
-        Self { slots: HashMap::new(), expiries: BTreeSet::new(), bytes: 0, limits, now_us: 0, blobs }
+        let channels = Channels::default();
+        Self {
+            slots: HashMap::new(),
+            expiries: BTreeSet::new(),
+            bytes: 0,
+            limits,
+            now_us: 0,
+            blobs,
+            channels,
+        }
     }
 
     /// Moves the time on and drops what has expired; each entry is dropped once, so the cost is the writers'.
@@ -72,6 +92,11 @@ impl Db {
     pub(super) fn usage(&self) -> (usize, usize) {
         let (entries, bytes) = self.blobs.usage();
         (self.slots.len() + entries, self.bytes + bytes)
+    }
+
+    /// Who listens to messages.
+    pub(in crate::store) const fn channels(&self) -> &Channels {
+        &self.channels
     }
 
     /// A value of the response cache.
@@ -110,6 +135,16 @@ impl Db {
         self.slots.contains_key(key)
     }
 
+    /// The value under a key, of whatever type.
+    pub fn value(&self, key: &Key) -> Option<&Value> {
+        self.slots.get(key).map(|slot| &slot.value)
+    }
+
+    /// All keys, in no order.
+    pub fn keys(&self) -> impl Iterator<Item = &Key> {
+        self.slots.keys()
+    }
+
     /// The hash under a key.
     pub fn hash(&self, key: &Key) -> Result<Option<&Fields>, StoreError> {
         match self.slots.get(key).map(|slot| &slot.value) {
@@ -141,7 +176,9 @@ impl Db {
         let empty = match &value {
             Value::Hash(fields) => fields.is_empty(),
             Value::Sorted(members) => members.is_empty(),
-            Value::Limit(_) => false,
+            Value::Members(members) => members.is_empty(),
+            Value::List(items) => items.is_empty(),
+            Value::Limit(_) | Value::Text(_) => false,
         };
         if empty || expires_ms <= self.now_ms() {
             self.remove(key);

@@ -2,6 +2,7 @@
 
 mod blobs;
 mod db;
+mod values;
 
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -6,9 +6,12 @@ mod commit;
 mod lease;
 mod limit;
 mod load;
+pub mod lock;
 mod principal;
 mod record;
 mod remove;
+pub mod signal;
+pub mod state;
 
 pub use commit::{Change, Commit, CommitOutcome, CommitSession, Committed, Expected, Rotation};
 pub use lease::{Lease, LeaseAnswer, LeaseOutcome, LeaseVerb};

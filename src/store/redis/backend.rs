@@ -17,6 +17,7 @@ use super::manager::Desyncs;
 use super::send::{Answers, ask, send};
 use super::{ForeignPool, Target, monitor};
 use crate::clock::Clock;
+use crate::store::channels::Channels;
 use crate::store::error::{ConfigError, StoreError, StoreErrorKind};
 use crate::store::health::{PoolCounts, StoreStatus};
 use crate::store::key::KeyPrefix;
@@ -46,6 +47,8 @@ pub(super) struct Inner {
     pub(super) settings: Settings,
     pub(super) runtime: Handle,
     pub(super) probing: AtomicBool,
+    /// Who listens to messages in this process.
+    pub(super) channels: Channels,
     desyncs: Arc<Desyncs>,
     /// The server's clock minus ours, ms, once it has been seen.
     ahead_ms: AtomicI64,
@@ -109,6 +112,7 @@ impl Redis {
             settings,
             runtime,
             probing: AtomicBool::new(false),
+            channels: Channels::default(),
             desyncs,
             ahead_ms: AtomicI64::new(0),
             clock_seen: AtomicBool::new(false),

@@ -34,7 +34,7 @@ pub(super) struct Checkout {
 }
 
 enum Source {
-    Own { pool: bb8::Pool<Manager>, failures: Arc<Failures> },
+    Own { pool: bb8::Pool<Manager>, failures: Arc<Failures>, connector: Arc<Connector> },
     Foreign(Arc<dyn ForeignPool>),
 }
 
@@ -45,14 +45,14 @@ impl Checkout {
         runtime: &Handle,
         desyncs: Arc<Desyncs>,
     ) -> Result<Self, ConfigError> {
-        let connector = Connector {
+        let connector = Arc::new(Connector {
             target,
             timeout: settings.connect_timeout,
             desyncs,
             #[cfg(feature = "tls")]
             tls: super::tls::TlsConnector::new(&settings.tls)?,
-        };
-        let manager = Manager::new(connector, runtime.clone());
+        });
+        let manager = Manager::new(Arc::clone(&connector), runtime.clone());
         let failures = Arc::<Failures>::default();
         let _inside = runtime.enter(); // the pool's own tasks live on the same runtime as its connections
         let pool = bb8::Pool::builder()
@@ -63,7 +63,7 @@ impl Checkout {
             .connection_timeout(settings.deadline)
             .error_sink(Box::new(FailureSink(Arc::clone(&failures))))
             .build_unchecked(manager);
-        Ok(Self::with(Source::Own { pool, failures }, settings, settings.pool_size, runtime))
+        Ok(Self::with(Source::Own { pool, failures, connector }, settings, settings.pool_size, runtime))
     }
 
     pub(super) fn foreign(pool: Arc<dyn ForeignPool>, settings: &Settings, runtime: &Handle) -> Self {
@@ -125,7 +125,7 @@ impl Checkout {
         let _turn = self.turn().await?;
         match &self.source {
             Source::Foreign(pool) => pool.link().await.map(Link::foreign),
-            Source::Own { pool, failures } => {
+            Source::Own { pool, failures, .. } => {
                 let link = own_link(pool, failures).await?;
                 // It may have ended since: who asks decides how often to try.
                 if link.is_broken() { Err(StoreErrorKind::Disconnected.into()) } else { Ok(link) }
@@ -145,6 +145,14 @@ impl Checkout {
         match &self.source {
             Source::Foreign(pool) => pool.dedicated().await.map(Link::foreign),
             Source::Own { pool, .. } => pool.dedicated_connection().await,
+        }
+    }
+
+    /// What opens connections outside of the pool; a pool that is not ours keeps that to itself.
+    pub(super) fn connector(&self) -> Option<Arc<Connector>> {
+        match &self.source {
+            Source::Own { connector, .. } => Some(Arc::clone(connector)),
+            Source::Foreign(_) => None,
         }
     }
 

@@ -66,7 +66,7 @@ async fn prepare(requests: &Requests, login: &RedisConnectionInfo) -> Result<(),
     Ok(())
 }
 
-fn handshake(login: &RedisConnectionInfo) -> Vec<Vec<String>> {
+pub(super) fn handshake(login: &RedisConnectionInfo) -> Vec<Vec<String>> {
     let credentials = login.password().map(|password| (login.username(), password));
     let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
     let mut commands = Vec::new();
@@ -87,7 +87,7 @@ fn handshake(login: &RedisConnectionInfo) -> Vec<Vec<String>> {
     commands
 }
 
-async fn open(connector: &Connector) -> std::io::Result<BoxedSocket> {
+pub(super) async fn open(connector: &Connector) -> std::io::Result<BoxedSocket> {
     match &connector.target.address {
         Address::Tcp { host, port } => Ok(Box::pin(tcp(host, *port).await?)),
         #[cfg(feature = "tls")]

@@ -80,8 +80,8 @@ impl bb8::ErrorSink<StoreError> for FailureSink {
 }
 
 impl Manager {
-    pub(super) fn new(connector: Connector, runtime: Handle) -> Self {
-        Self { connector: Arc::new(connector), runtime }
+    pub(super) const fn new(connector: Arc<Connector>, runtime: Handle) -> Self {
+        Self { connector, runtime }
     }
 }
 

@@ -18,6 +18,7 @@ mod monitor;
 mod resp;
 mod script;
 mod send;
+mod subscriber;
 mod target;
 #[cfg(feature = "tls")]
 mod tls;

@@ -127,7 +127,7 @@ fn announce(status: StoreStatus, error: Option<&StoreError>) {
 }
 
 /// Up to a quarter more, so that a fleet does not probe in step.
-fn jittered(interval: Duration) -> Duration {
+pub(super) fn jittered(interval: Duration) -> Duration {
     let mut byte = [0u8];
     // Without randomness the interval is simply not jittered.
     let _ = getrandom::fill(&mut byte);

@@ -6,7 +6,7 @@ use redis::Script;
 
 use crate::store::wire::ScriptId;
 
-const SOURCES: [&str; 10] = [
+const SOURCES: [&str; 15] = [
     include_str!("scripts/session_commit.lua"),
     include_str!("scripts/principal_add.lua"),
     include_str!("scripts/principal_leave.lua"),
@@ -17,9 +17,14 @@ const SOURCES: [&str; 10] = [
     include_str!("scripts/cache_expire.lua"),
     include_str!("scripts/cache_publish.lua"),
     include_str!("scripts/cache_purge.lua"),
+    include_str!("scripts/lock.lua"),
+    include_str!("scripts/state_count.lua"),
+    include_str!("scripts/state_list.lua"),
+    include_str!("scripts/state_members.lua"),
+    include_str!("scripts/state_write.lua"),
 ];
 
-static HASHES: LazyLock<[String; 10]> =
+static HASHES: LazyLock<[String; 15]> =
     LazyLock::new(|| SOURCES.map(|source| Script::new(source).get_hash().to_owned()));
 
 const fn index(id: ScriptId) -> usize {
@@ -34,6 +39,11 @@ const fn index(id: ScriptId) -> usize {
         ScriptId::CacheExpire => 7,
         ScriptId::CachePublish => 8,
         ScriptId::CachePurge => 9,
+        ScriptId::Lock => 10,
+        ScriptId::StateCount => 11,
+        ScriptId::StateList => 12,
+        ScriptId::StateMembers => 13,
+        ScriptId::StateWrite => 14,
     }
 }
 
@@ -59,13 +69,19 @@ mod tests {
             for heading in ["-- KEYS[1]", "-- ARGV", "-- Returns", "-- Invariant"] {
                 assert!(source.contains(heading), "{heading} is missing in\n{source}");
             }
-            let cache =
-                [ScriptId::CacheAdmit, ScriptId::CacheExpire, ScriptId::CachePublish, ScriptId::CachePurge];
-            let several = cache.iter().chain(&[ScriptId::RateLimit]).any(|id| *source == super::source(*id));
+            let several = [
+                ScriptId::CacheAdmit,
+                ScriptId::CacheExpire,
+                ScriptId::CachePublish,
+                ScriptId::CachePurge,
+                ScriptId::Lock,
+                ScriptId::RateLimit,
+                ScriptId::StateWrite,
+            ];
             assert_eq!(
                 source.contains("KEYS[2]"),
-                several,
-                "only limits and cached responses are several keys, in one slot"
+                several.iter().any(|id| *source == super::source(*id)),
+                "only these are called with several keys, in one slot"
             );
         }
     }

@@ -159,6 +159,12 @@ impl Form<'_> {
                 put(to, script(id).as_bytes());
                 put(to, keys.to_string().as_bytes());
             }
+            Verb::Scan { cursor, count } => {
+                begin(to, 6);
+                let (cursor, count) = (cursor.to_string(), count.to_string());
+                let words = ["SCAN", &cursor, "MATCH", command.key.as_str(), "COUNT", &count];
+                return words.into_iter().for_each(|word| put(to, word.as_bytes()));
+            }
         }
         command.keys().for_each(|key| put(to, key.as_str().as_bytes()));
         command.args.iter().for_each(|arg| put(to, arg));
