@@ -1,12 +1,13 @@
 //! A request's way: to the store, and from there or from the handler back.
 
+use std::fmt;
+use std::future::Future;
 use std::time::Duration;
 
+use http::Response;
 use http::header::{CACHE_CONTROL, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, PRAGMA, RANGE};
 use http::request::Parts;
-use http::{Request, Response};
 use tokio::time::Instant;
-use tower_service::Service;
 
 use super::answer::{Answer, unavailable};
 use super::body::CacheBody;
@@ -27,18 +28,17 @@ const LOOKS: usize = 4;
 /// How long a request waits where waiting is seldom of use: for a response that is there already and being stored.
 const BRIEFLY: Duration = Duration::from_millis(50);
 
-/// A request that may be answered from the store.
-pub(super) struct Call<S, B> {
+/// A request that may be answered from the store. Knows neither services nor their runtimes, so that adapters of frameworks whose
+/// services are not Tower's go through it, too.
+pub struct Call {
     pub(super) cache: HttpCache,
-    pub(super) inner: S,
     pub(super) request: Parts,
-    pub(super) body: B,
     pub(super) head: RequestHead,
-    pub(super) collapsed: bool,
+    collapsed: bool,
 }
 
 /// What becomes of a request.
-pub(super) enum Next<T> {
+pub enum Next<T> {
     /// It is answered.
     Answer(Response<CacheBody<T>>),
     /// It is answered, and the handler makes it anew in the background.
@@ -48,7 +48,7 @@ pub(super) enum Next<T> {
 }
 
 /// Why a request goes to the handler, and what is done with the response.
-pub(super) struct ToHandler {
+pub struct ToHandler {
     pub(super) why: Forward,
     /// The right to store the response.
     pub(super) fill: Option<Box<Fill>>,
@@ -64,31 +64,18 @@ impl ToHandler {
     }
 }
 
-impl<S, B, T> Call<S, B>
-where
-    S: Service<Request<B>, Response = Response<T>> + Send + 'static,
-    S::Future: Send,
-    S::Error: Send,
-    B: Send + 'static,
-    T: http_body::Body<Data = bytes::Bytes> + Send + 'static,
-{
-    /// Answers the request.
-    pub(super) async fn run(mut self) -> Result<Response<CacheBody<T>>, S::Error> {
-        match self.next::<T>().await {
-            Next::Answer(response) => Ok(response),
-            Next::Handler(to) => self.ask(*to).await,
-            Next::Refresh(response, to) => {
-                if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-                    runtime.spawn(self.refresh(to));
-                }
-                Ok(response)
-            }
-        }
+impl Call {
+    pub(super) const fn new(cache: HttpCache, request: Parts, head: RequestHead) -> Self {
+        Self { cache, request, head, collapsed: false }
     }
 
     /// Asks the handler for everybody: without the conditions and directives of the client that happened to come, and unless another process
     /// does.
-    async fn refresh(mut self, mut to: Box<ToHandler>) {
+    pub async fn refresh<T, E, F>(mut self, mut to: Box<ToHandler>, handler: impl FnOnce(Parts) -> F)
+    where
+        T: http_body::Body<Data = bytes::Bytes>,
+        F: Future<Output = Result<Response<T>, E>>,
+    {
         let Some(fill) = &mut to.fill else { return };
         if !fill.ensure_leased().await {
             return;
@@ -97,15 +84,14 @@ where
             self.request.headers.remove(name);
         }
         self.head = RequestHead::read(&self.request);
-        if let Ok(response) = self.ask(*to).await {
+        if let Ok(response) = self.ask(to, handler).await {
             // The body passes by and is dropped when it is stored.
             drain(response.into_body()).await;
         }
     }
-}
 
-impl<S, B> Call<S, B> {
-    async fn next<T>(&mut self) -> Next<T> {
+    /// Looks the request up, and waits for who fills it.
+    pub async fn next<T>(&mut self) -> Next<T> {
         let url = UrlKey::of(&self.request, &self.cache.policy.key, None);
         let until = Instant::now() + self.cache.engine.config.wait;
         for _ in 0..LOOKS {
@@ -258,6 +244,28 @@ impl HttpCache {
             stored.expire(now_ms);
         }
         (decide(&stored, head, &self.policy.rules, now_ms), found.softly)
+    }
+}
+
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call").field("cache", &self.cache).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for ToHandler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ToHandler").field("why", &self.why).finish_non_exhaustive()
+    }
+}
+
+impl<T> fmt::Debug for Next<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Answer(_) => "Answer",
+            Self::Refresh(..) => "Refresh",
+            Self::Handler(_) => "Handler",
+        })
     }
 }
 

@@ -3,9 +3,9 @@
 use std::future::Future;
 use std::pin::pin;
 
-use http::{Request, Response};
+use http::Response;
+use http::request::Parts;
 use http_body::Body;
-use tower_service::Service;
 
 use super::body::CacheBody;
 use super::call::{Call, ToHandler};
@@ -15,20 +15,24 @@ use crate::cache::fill::Fill;
 use crate::cache::rules::Validators;
 use crate::session::SessionWatch;
 
-impl<S, B, T> Call<S, B>
-where
-    S: Service<Request<B>, Response = Response<T>>,
-    T: Body<Data = bytes::Bytes>,
-{
-    /// Asks the handler.
-    pub(super) async fn ask(self, to: ToHandler) -> Result<Response<CacheBody<T>>, S::Error> {
-        let Self { cache, mut inner, mut request, body, head, .. } = self;
+impl Call {
+    /// Asks the handler, which gets the request as it is to see it.
+    pub async fn ask<T, E, F>(
+        self,
+        to: Box<ToHandler>,
+        handler: impl FnOnce(Parts) -> F,
+    ) -> Result<Response<CacheBody<T>>, E>
+    where
+        T: Body<Data = bytes::Bytes>,
+        F: Future<Output = Result<Response<T>, E>>,
+    {
+        let Self { cache, mut request, head, .. } = self;
         let asked_ms = cache.now_ms();
         let validators = to.found.as_ref().map(|found| Validators::of(&found.entry.headers));
         let validators = validators.filter(|validators| !validators.is_empty());
         let sessions = SessionWatch::begin(&mut request.extensions);
-        let sent = Request::from_parts(outgoing(&cache, &request, validators.as_ref()), body);
-        let answered = attended(inner.call(sent), to.fill.as_deref()).await;
+        let sent = outgoing(&cache, &request, validators.as_ref());
+        let answered = attended(handler(sent), to.fill.as_deref()).await;
         let settle = Settle {
             cache: &cache,
             request: &request,
@@ -40,9 +44,9 @@ where
             Ok(response) => {
                 let (head, body) = response.into_parts();
                 let sent = Sent { head, asked_ms, received_ms: cache.now_ms() };
-                Ok(settle.response(sent, body, to).await)
+                Ok(settle.response(sent, body, *to).await)
             }
-            Err(error) => settle.error(to).await.ok_or(error),
+            Err(error) => settle.error(*to).await.ok_or(error),
         }
     }
 }
@@ -55,7 +59,7 @@ async fn attended<F: Future>(handler: F, fill: Option<&Fill>) -> F::Output {
         match tokio::time::timeout(fill.renew_every(), handler.as_mut()).await {
             Ok(output) => return output,
             Err(_) => {
-                if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+                if let Some(runtime) = fill.engine.store.background() {
                     runtime.spawn(fill.renew());
                 }
             }

@@ -3,6 +3,7 @@
 mod answer;
 mod body;
 mod call;
+mod entrance;
 mod future;
 mod handler;
 mod outgoing;
@@ -11,6 +12,10 @@ mod settle;
 mod stored;
 
 pub use body::{CacheBody, CacheBodyError};
+#[doc(hidden)]
+pub use call::{Call, Next, ToHandler};
+#[doc(hidden)]
+pub use entrance::{Aside, Entrance};
 pub use future::ResponseFuture;
 pub use service::CacheService;
 

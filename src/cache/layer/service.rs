@@ -9,8 +9,9 @@ use http_body::Body;
 use tower_service::Service;
 
 use super::body::CacheBody;
-use super::call::Call;
-use super::future::{ResponseFuture, forwarded};
+use super::call::{Call, Next};
+use super::entrance::Aside;
+use super::future::ResponseFuture;
 use crate::cache::engine::HttpCache;
 use crate::cache::rules::{Bypass, Forward, MethodKind, RequestHead};
 
@@ -69,25 +70,43 @@ where
                 let clone = self.inner.clone();
                 let inner = std::mem::replace(&mut self.inner, clone);
                 let (request, body) = request.into_parts();
-                let call = Call { cache, inner, request, body, head, collapsed: false };
-                ResponseFuture::boxed(Box::pin(call.run()))
+                ResponseFuture::boxed(Box::pin(answer(Call::new(cache, request, head), inner, body)))
             }
             Err(_) if head.method() == MethodKind::Unsafe => {
                 let (request, body) = request.into_parts();
                 let response = self.inner.call(Request::from_parts(request.clone(), body));
-                ResponseFuture::boxed(Box::pin(async move {
-                    let (head, body) = response.await?.into_parts();
-                    cache.invalidate(&request, head.status, &head.headers).await;
-                    Ok(forwarded(Response::from_parts(head, body), &cache, Forward::Method))
-                }))
+                let aside = Aside::new(cache, request, head, Forward::Method);
+                ResponseFuture::boxed(Box::pin(async move { Ok(aside.answer(response.await?).await) }))
             }
             Err(why) => ResponseFuture::forward(self.inner.call(request), cache, why),
         }
     }
 }
 
+/// Answers a request from the store or by the service.
+async fn answer<S, B, T>(mut call: Call, mut inner: S, body: B) -> Result<Response<CacheBody<T>>, S::Error>
+where
+    S: Service<Request<B>, Response = Response<T>> + Send + 'static,
+    S::Future: Send,
+    S::Error: Send,
+    B: Send + 'static,
+    T: Body<Data = Bytes> + Send + 'static,
+{
+    let handler = move |request| inner.call(Request::from_parts(request, body));
+    match call.next::<T>().await {
+        Next::Answer(response) => Ok(response),
+        Next::Handler(to) => call.ask(to, handler).await,
+        Next::Refresh(response, to) => {
+            if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+                runtime.spawn(call.refresh(to, handler));
+            }
+            Ok(response)
+        }
+    }
+}
+
 /// Whether a request may be answered from the store, and its response stored.
-fn admit<B>(cache: &HttpCache, request: &Request<B>, head: &RequestHead) -> Result<(), Forward> {
+pub(super) fn admit<B>(cache: &HttpCache, request: &Request<B>, head: &RequestHead) -> Result<(), Forward> {
     if cache.policy.bypass.as_ref().is_some_and(|bypass| bypass(request)) {
         return Err(Forward::Bypass(Bypass::Policy));
     }
