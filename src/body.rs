@@ -158,6 +158,11 @@ pub fn problem_json(status: StatusCode) -> String {
 }
 
 /// A problem response of ours, with `Retry-After: 1` on a 503.
+#[must_use]
+pub fn problem_response(status: StatusCode) -> Response<Bytes> {
+    problem::<()>(status).map(KeepBody::into_own)
+}
+
 pub(crate) fn problem<B>(status: StatusCode) -> Response<KeepBody<B>> {
     Problem::new(status).into_response()
 }

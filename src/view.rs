@@ -49,6 +49,11 @@ pub trait RequestView {
         full.map_or_else(|| self.path(), |full| full.0.path())
     }
 
+    /// The route that matched, as the app wrote it (`/users/{id}`), where the framework knows it by now. None by default.
+    fn route(&self) -> Option<Cow<'_, str>> {
+        None
+    }
+
     /// The address at the other end of the connection: by default the extension [`PeerAddr`].
     fn peer(&self) -> Option<IpAddr> {
         self.extensions()?.get::<PeerAddr>().map(|peer| peer.0.ip())
@@ -92,6 +97,54 @@ pub trait RequestView {
     }
 }
 
+/// The header section of a response (RFC 9110 §6.3), whatever type the framework has for it: what engines read of it and write to it.
+/// The adapters implement it; it may gain provided methods with any minor version.
+pub trait HeaderSection {
+    /// Calls `visit` with the value of each line of a field, in order.
+    fn each_line(&self, name: &HeaderName, visit: &mut dyn FnMut(&[u8]));
+
+    /// Adds a line to a field.
+    fn append(&mut self, name: HeaderName, value: HeaderValue);
+
+    /// Takes all lines of a field away.
+    fn remove(&mut self, name: &HeaderName);
+
+    /// Whether there is a line of a field.
+    fn has(&self, name: &HeaderName) -> bool {
+        let mut found = false;
+        self.each_line(name, &mut |_| found = true);
+        found
+    }
+
+    /// Makes this the only line of a field.
+    fn replace(&mut self, name: HeaderName, value: HeaderValue) {
+        self.remove(&name);
+        self.append(name, value);
+    }
+}
+
+impl HeaderSection for HeaderMap {
+    fn each_line(&self, name: &HeaderName, visit: &mut dyn FnMut(&[u8])) {
+        self.get_all(name).iter().for_each(|value| visit(value.as_bytes()));
+    }
+
+    fn append(&mut self, name: HeaderName, value: HeaderValue) {
+        Self::append(self, name, value);
+    }
+
+    fn remove(&mut self, name: &HeaderName) {
+        Self::remove(self, name);
+    }
+
+    fn has(&self, name: &HeaderName) -> bool {
+        self.contains_key(name)
+    }
+
+    fn replace(&mut self, name: HeaderName, value: HeaderValue) {
+        self.insert(name, value);
+    }
+}
+
 /// A view that is lent is one as well, so that functions take a `&dyn RequestView` too.
 impl<R: RequestView + ?Sized> RequestView for &R {
     fn method(&self) -> &str {
@@ -108,6 +161,10 @@ impl<R: RequestView + ?Sized> RequestView for &R {
 
     fn extensions(&self) -> Option<&Extensions> {
         (**self).extensions()
+    }
+
+    fn route(&self) -> Option<Cow<'_, str>> {
+        (**self).route()
     }
 
     fn peer(&self) -> Option<IpAddr> {

@@ -1,5 +1,7 @@
 //! A small site on tower-keep and axum: sign in, a counter, your devices, limited and cached routes.
 //!
+//! `cargo run --example demo_actix` is the same on actix-web; what both need is in `examples/site`.
+//!
 //! `cargo run --example demo` uses the embedded store; `REDIS_URL=redis://127.0.0.1 cargo run --example demo` uses Redis.
 //! Settings: `ADDR`, `REDIS_URL`, `KEY_PREFIX`, `STORE_DEADLINE_MS`, `COOKIES` (`dev` or `secure`), `TRUSTED_PROXIES` (networks that may
 //! send `X-Forwarded-For`), `RUST_LOG`.
@@ -9,7 +11,6 @@ mod cached;
 mod limits;
 mod pages;
 mod problem;
-mod settings;
 
 use std::error::Error;
 use std::net::SocketAddr;
@@ -18,52 +19,31 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::routing::{delete, get, post, put};
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-use tower_keep_axum::cache::HttpCache;
+use demo_site::{Settings, Site, named};
 use tower_keep_axum::session::{SessionLayer, Sessions};
-use tower_keep_axum::store::Store;
-
-use settings::{Settings, named};
-
-/// What handlers share beside the session.
-#[derive(Debug)]
-pub struct App {
-    store: Store,
-    cache: HttpCache,
-    metrics: PrometheusHandle,
-}
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match serve().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("demo: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    demo_site::exit(serve().await)
 }
 
 async fn serve() -> Result<(), Box<dyn Error>> {
     let settings = Settings::from_env()?;
-    tracing_subscriber::fmt().with_env_filter(settings.log.as_str()).with_writer(std::io::stderr).init();
-    let store = settings.store()?;
-    let cache = cached::cache(&store)?;
-    let app = App { store, cache, metrics: PrometheusBuilder::new().install_recorder()? };
-    let sessions = settings.sessions(&app.store)?;
-    let limited = limits::routes(&app.store, &settings.proxies)?;
+    let site = Site::open(&settings)?;
+    let sessions = settings.sessions(&site.store)?;
+    let limited = limits::routes(&site.store, &settings.proxies)?;
     let listener = named("ADDR", tokio::net::TcpListener::bind(&settings.addr).await)?;
     let terminated = terminated()?;
     settings.announce(listener.local_addr()?);
     // The limits count by the client's address, so axum must pass it on.
-    let site = router(app, limited, sessions).into_make_service_with_connect_info::<SocketAddr>();
+    let site = router(site, limited, sessions).into_make_service_with_connect_info::<SocketAddr>();
     axum::serve(listener, site).with_graceful_shutdown(terminated).await?;
     Ok(())
 }
 
-fn router(app: App, limited: Router<Arc<App>>, sessions: Sessions) -> Router {
+fn router(site: Site, limited: Router<Arc<Site>>, sessions: Sessions) -> Router {
     limited
-        .merge(cached::routes(&app.cache))
+        .merge(cached::routes(&site.cache))
         .route("/", get(pages::index))
         .route("/plain", get(|| async { "ok" }))
         .route("/healthz", get(pages::health))
@@ -79,7 +59,7 @@ fn router(app: App, limited: Router<Arc<App>>, sessions: Sessions) -> Router {
         .route("/api/logout-others", post(api::logout_others))
         .fallback(problem::not_found)
         .method_not_allowed_fallback(problem::method_not_allowed)
-        .with_state(Arc::new(app))
+        .with_state(Arc::new(site))
         // Outermost: every route, and every error, passes the session layer.
         .layer(SessionLayer::new(sessions))
 }

@@ -1,46 +1,22 @@
-//! Errors as JSON problems (RFC 9457). A 5xx says nothing of the inside.
+//! Errors as responses.
 
-use axum::http::{StatusCode, header};
+use axum::body::Body;
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use tower_keep_axum::body::problem_json;
-use tower_keep_axum::cache::CacheError;
-use tower_keep_axum::session::SessionError;
-use tower_keep_axum::{SessionProblem, SessionRejection};
+use demo_site::Failure;
 
-pub struct Problem(Response);
+/// Whatever becomes a [`Failure`] becomes one, so that handlers can use `?`.
+pub struct Problem(Failure);
 
-impl From<StatusCode> for Problem {
-    fn from(status: StatusCode) -> Self {
-        let body = (status, [(header::CONTENT_TYPE, "application/problem+json")], problem_json(status));
-        Self(body.into_response())
-    }
-}
-
-impl From<SessionError> for Problem {
-    fn from(error: SessionError) -> Self {
-        Self(SessionProblem(error).into_response())
-    }
-}
-
-/// What was to be purged may still be there: whoever asked should ask again.
-impl From<CacheError> for Problem {
-    fn from(error: CacheError) -> Self {
-        match error {
-            CacheError::TooMany { .. } => StatusCode::BAD_REQUEST.into(),
-            _ => StatusCode::SERVICE_UNAVAILABLE.into(),
-        }
-    }
-}
-
-impl From<SessionRejection> for Problem {
-    fn from(rejection: SessionRejection) -> Self {
-        Self(rejection.into_response())
+impl<E: Into<Failure>> From<E> for Problem {
+    fn from(error: E) -> Self {
+        Self(error.into())
     }
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        self.0
+        self.0.response().map(Body::from)
     }
 }
 

@@ -180,7 +180,7 @@ impl Drop for Fill {
         let (engine, release) = (Arc::clone(&self.engine), self.lease_op(LeaseVerb::Release));
         if let Some(outputs) = engine.store.run_in_process(&release) {
             drop(outputs);
-        } else if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+        } else if let Some(runtime) = engine.store.background() {
             runtime.spawn(async move { drop(engine.run(release).await) });
         }
     }

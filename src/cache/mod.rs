@@ -102,6 +102,8 @@ pub use engine::HttpCache;
 #[doc(hidden)]
 pub use entry::read_entry;
 pub use error::{CacheConfigError, CacheError};
+#[doc(hidden)]
+pub use layer::{Aside, Entrance, Next, ToHandler, Visit};
 pub use layer::{CacheBody, CacheBodyError, CacheLayer, CacheService, ResponseFuture};
 pub use parts::{CacheTags, NoStore, StoreFor};
 pub use policy::{CachePolicy, SessionRule, UnkeyedInput};

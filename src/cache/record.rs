@@ -85,7 +85,7 @@ impl Refusal {
 impl Recorder {
     /// Begins to record. `None` without a runtime or random bytes.
     pub(super) fn start(fill: Box<Fill>, head: Head, wanted: Wanted) -> Option<Self> {
-        let runtime = tokio::runtime::Handle::try_current().ok()?;
+        let runtime = fill.engine.store.background()?;
         let id: Arc<str> = random_word().ok()?.into();
         fill.will_store(&head);
         let (pieces, received) = mpsc::unbounded_channel();

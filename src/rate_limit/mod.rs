@@ -134,6 +134,8 @@ pub use layer::{
     Cost, RateLimitBody, RateLimitLayer, RateLimitLayerBuilder, RateLimitService, RateLimits, RefusalCause,
     Refused, ResponseFuture, Settle, WithoutKey,
 };
+#[doc(hidden)]
+pub use layer::{Gate, Step};
 pub use limit::{FailurePolicy, Limit, LimitMode};
 pub use quota::{Quota, QuotaError};
 pub use refusal::{RefusalForm, RefusalReason};

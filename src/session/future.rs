@@ -5,11 +5,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, COOKIE, SET_COOKIE, VARY};
-use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http::{Response, StatusCode};
 use http_body::Body;
 
-use super::lazy::{Finish, LazySession};
+use super::finish::Finish;
+use super::lazy::LazySession;
 use crate::body::{KeepBody, problem};
 
 type Finishing = Pin<Box<dyn Future<Output = Finish> + Send>>;
@@ -51,7 +51,7 @@ where
                 let finish = ready!(finishing.as_mut().poll(cx));
                 *this.finishing = None;
                 return match this.output.take() {
-                    Some(Ok(response)) => Poll::Ready(Ok(apply(response, finish, this.session.as_ref()))),
+                    Some(Ok(response)) => Poll::Ready(Ok(apply(response, finish))),
                     Some(Err(error)) => Poll::Ready(Err(error)),
                     None => Poll::Pending, // polled again after it was ready
                 };
@@ -67,9 +67,7 @@ where
                 }
                 Some(session) => match session.finish_now() {
                     Some(finish) => {
-                        return Poll::Ready(
-                            output.map(|response| apply(response, finish, this.session.as_ref())),
-                        );
+                        return Poll::Ready(output.map(|response| apply(response, finish)));
                     }
                     None => {
                         let session = session.clone();
@@ -83,51 +81,13 @@ where
     }
 }
 
-fn apply<B>(response: Response<B>, finish: Finish, session: Option<&LazySession>) -> Response<KeepBody<B>> {
+fn apply<B>(response: Response<B>, finish: Finish) -> Response<KeepBody<B>> {
     if let Some(failure) = finish.failure {
         return problem(failure.status());
     }
     let mut response = response.map(KeepBody::inner);
-    let headers = response.headers_mut();
-    if finish.accessed {
-        vary_by_cookie(headers);
-    }
-    if let Some(line) = finish.set_cookie.and_then(|line| HeaderValue::try_from(line).ok())
-        && let Some(session) = session
-    {
-        set_cookie(headers, line, session.cookie_name());
-    }
+    finish.write(response.headers_mut());
     response
-}
-
-/// A response that depends on the session must not answer another visitor (RFC 9110 §12.5.5).
-fn vary_by_cookie(headers: &mut HeaderMap) {
-    let covered = |value: &HeaderValue| {
-        let mut names = value.as_bytes().split(|b| *b == b',').map(<[u8]>::trim_ascii);
-        names.any(|name| name == b"*" || name.eq_ignore_ascii_case(COOKIE.as_str().as_bytes()))
-    };
-    if !headers.get_all(VARY).iter().any(covered) {
-        headers.append(VARY, HeaderValue::from_static("cookie"));
-    }
-}
-
-/// At most one `Set-Cookie` of a name in a response (RFC 6265bis §4.1.1): ours replaces the app's own of the same name.
-fn set_cookie(headers: &mut HeaderMap, mut line: HeaderValue, name: &str) {
-    let ours = |value: &HeaderValue| {
-        let end = value.as_bytes().iter().position(|b| *b == b'=').unwrap_or(0);
-        value.as_bytes().get(..end).is_some_and(|found| found.trim_ascii() == name.as_bytes())
-    };
-    if headers.get_all(SET_COOKIE).iter().any(ours) {
-        let others: Vec<_> =
-            headers.get_all(SET_COOKIE).iter().filter(|value| !ours(value)).cloned().collect();
-        headers.remove(SET_COOKIE);
-        for other in others {
-            headers.append(SET_COOKIE, other);
-        }
-    }
-    line.set_sensitive(true);
-    headers.append(SET_COOKIE, line);
-    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
 }
 
 impl<F: Future> std::fmt::Debug for ResponseFuture<F> {

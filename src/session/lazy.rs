@@ -1,14 +1,17 @@
 //! The session of a request before anybody asked for it, and its end when the response is there.
 
-use std::fmt;
 use std::sync::Arc;
+
+use http::Extensions;
 
 use super::engine::{FailurePolicy, Sessions};
 use super::error::SessionError;
 use super::event::SessionEvent;
+use super::finish::Finish;
 use super::handle::Session;
 use super::state::{Candidates, CookieOut, Phase, Shared, State};
 use super::token::{SessionHandle, Token, same};
+use super::watch::SessionWatch;
 use crate::store::op::{Hash, LoadSession, Loaded, Meta};
 use crate::store::{StoreError, StoreErrorKind};
 
@@ -17,18 +20,6 @@ use crate::store::{StoreError, StoreErrorKind};
 /// The layer puts it into the request's extensions (in a [`SessionSet`]); extractors load it.
 #[derive(Clone, Debug)]
 pub struct LazySession(Arc<Shared>);
-
-/// What the response must carry. `Debug` hides the cookie.
-#[derive(Default)]
-#[must_use]
-pub struct Finish {
-    /// A `Set-Cookie` value; it goes with `Cache-Control: no-store` unless the app set its own.
-    pub set_cookie: Option<String>,
-    /// Whether the handler used the session: then the response differs by cookie (`Vary: Cookie`).
-    pub accessed: bool,
-    /// The save failed and the policy is [`FailurePolicy::Required`]: answer with [`SessionError::status`] instead.
-    pub failure: Option<SessionError>,
-}
 
 /// Who a session is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -46,19 +37,19 @@ enum Loads {
     Several(Vec<LoadSession>),
 }
 
-impl fmt::Debug for Finish {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Finish")
-            .field("set_cookie", &self.set_cookie.as_ref().map(|_| ".."))
-            .field("accessed", &self.accessed)
-            .field("failure", &self.failure)
-            .finish()
-    }
-}
-
 impl LazySession {
     pub(super) fn new(sessions: Sessions, candidates: Candidates) -> Self {
         Self(Shared::new(sessions.0, candidates))
+    }
+
+    /// Puts the session into a request's extensions, innermost of those that are there, for extractors and for layers inside.
+    pub fn enter(&self, extensions: &mut Extensions) {
+        if let Some(outer) = extensions.insert(SessionSet::new(self.clone(), None)) {
+            extensions.insert(SessionSet::new(self.clone(), Some(outer)));
+        }
+        if let Some(watch) = extensions.get::<SessionWatch>() {
+            watch.show(SessionSet::new(self.clone(), None));
+        }
     }
 
     /// Loads the session: no round trip without a well-formed cookie, else one `HGETALL` (for each such cookie, in one

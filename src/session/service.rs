@@ -9,8 +9,6 @@ use tower_service::Service;
 
 use super::engine::Sessions;
 use super::future::ResponseFuture;
-use super::lazy::SessionSet;
-use super::watch::SessionWatch;
 use crate::body::KeepBody;
 
 /// Gives each request a session. See the [module docs](crate::session).
@@ -60,13 +58,7 @@ where
             return ResponseFuture::refused();
         }
         let session = self.sessions.begin(&request);
-        let extensions = request.extensions_mut();
-        if let Some(outer) = extensions.insert(SessionSet::new(session.clone(), None)) {
-            extensions.insert(SessionSet::new(session.clone(), Some(outer)));
-        }
-        if let Some(watch) = extensions.get::<SessionWatch>() {
-            watch.show(SessionSet::new(session.clone(), None));
-        }
+        session.enter(request.extensions_mut());
         // Called on the service that was polled ready; no clone is made, so none can be unready.
         ResponseFuture::new(self.inner.call(request), session)
     }

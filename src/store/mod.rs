@@ -58,6 +58,7 @@ pub use memory::MemoryLimits;
 pub use operation::{Batch, Operation};
 
 pub(crate) use channels::{Heard, Listener, Topic};
+use tokio::runtime::Handle;
 
 use self::key::KeyPrefix;
 use self::memory::Memory;
@@ -151,6 +152,15 @@ impl Store {
 
     pub(crate) const fn revocations(&self) -> &Revocations {
         &self.revocations
+    }
+
+    /// Where to carry out what nobody waits for: on the runtime on which the connections live, which outlives that of a request; where
+    /// the store is embedded, on the caller's, if there is one.
+    pub(crate) fn background(&self) -> Option<Handle> {
+        match &self.backend {
+            Backend::Memory(_) => Handle::try_current().ok(),
+            Backend::Redis(redis) => Some(redis.runtime().clone()),
+        }
     }
 
     /// The clock of this process's side: the embedded store's own, or the system's beside Redis.

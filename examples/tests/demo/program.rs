@@ -28,10 +28,13 @@ pub struct Demo {
     stderr: Lines,
 }
 
-fn binary() -> PathBuf {
+/// The demo that has the name of this test program: the tests are compiled for each.
+const PROGRAM: &str = env!("CARGO_CRATE_NAME");
+
+fn binary(program: &str) -> PathBuf {
     let own = std::env::current_exe().unwrap(); // target/PROFILE/deps/demo-HASH
     let folder = own.ancestors().nth(2).unwrap().join("examples");
-    let binary = folder.join(format!("demo{}", std::env::consts::EXE_SUFFIX));
+    let binary = folder.join(format!("{program}{}", std::env::consts::EXE_SUFFIX));
     assert!(
         binary.exists(),
         "{} is missing; cargo build -p tower-keep-examples --examples",
@@ -40,8 +43,8 @@ fn binary() -> PathBuf {
     binary
 }
 
-fn command(settings: &[(&str, &str)]) -> Command {
-    let mut command = Command::new(binary());
+fn command(program: &str, settings: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(binary(program));
     command.env_clear().env("ADDR", "127.0.0.1:0").env("NO_COLOR", "1");
     command.envs(settings.iter().copied()).kill_on_drop(true);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -60,7 +63,12 @@ fn collect(stream: impl AsyncRead + Unpin + Send + 'static, lines: &Lines) {
 impl Demo {
     /// Starts it with these settings, on a free port, and waits until it says where it is.
     pub async fn start(settings: &[(&str, &str)]) -> Self {
-        let mut child = command(settings).spawn().unwrap();
+        Self::run(PROGRAM, settings).await
+    }
+
+    /// The same with one of the demos.
+    pub async fn run(program: &str, settings: &[(&str, &str)]) -> Self {
+        let mut child = command(program, settings).spawn().unwrap();
         let (stdout, stderr) = (Lines::default(), Lines::default());
         collect(child.stdout.take().unwrap(), &stdout);
         collect(child.stderr.take().unwrap(), &stderr);
@@ -124,7 +132,7 @@ impl Demo {
 
 /// A start that is to fail: how it ended, and what it said.
 pub async fn refused(settings: &[(&str, &str)]) -> (ExitStatus, String) {
-    let output = tokio::time::timeout(PATIENCE, command(settings).output()).await;
+    let output = tokio::time::timeout(PATIENCE, command(PROGRAM, settings).output()).await;
     let output = output.expect("it serves all the same").unwrap();
     assert!(output.stdout.is_empty(), "nothing is announced: {output:?}");
     (output.status, String::from_utf8(output.stderr).unwrap())

@@ -1,9 +1,9 @@
 //! Rejections and errors as responses: problem details (RFC 9457) that say nothing of the inside.
 
+use axum_core::body::Body;
 use axum_core::response::{IntoResponse, Response};
-use http::header::{CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderValue, StatusCode};
-use tower_keep::body::problem_json;
+use http::StatusCode;
+use tower_keep::body::problem_response;
 use tower_keep::session::SessionError;
 
 /// Why a session could not be extracted.
@@ -98,10 +98,5 @@ impl IntoResponse for SessionProblem {
 }
 
 fn problem(status: StatusCode) -> Response {
-    let mut response = (status, problem_json(status)).into_response();
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-    if status == StatusCode::SERVICE_UNAVAILABLE {
-        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
-    }
-    response
+    problem_response(status).map(Body::from)
 }

@@ -47,9 +47,22 @@ impl<E> fmt::Display for CacheBodyError<E> {
     }
 }
 
-impl<E: Into<Box<dyn Error + Send + Sync>> + fmt::Debug> Error for CacheBodyError<E> {}
+impl<E: fmt::Debug> Error for CacheBodyError<E> {}
 
 impl<B> CacheBody<B> {
+    /// The handler's body, if nothing is copied of it: then it need not go through here.
+    ///
+    /// # Errors
+    ///
+    /// The body as it is.
+    #[doc(hidden)]
+    pub fn into_inner(self) -> Result<B, Self> {
+        match self.kind {
+            Kind::Inner { body, recorder: None } => Ok(body),
+            kind => Err(Self { kind }),
+        }
+    }
+
     pub(in crate::cache) const fn inner(body: B) -> Self {
         Self { kind: Kind::Inner { body, recorder: None } }
     }

@@ -3,6 +3,7 @@
 mod answer;
 mod body;
 mod call;
+mod entrance;
 mod future;
 mod handler;
 mod outgoing;
@@ -12,8 +13,12 @@ mod stored;
 mod visit;
 
 pub use body::{CacheBody, CacheBodyError};
+#[doc(hidden)]
+pub use entrance::{Aside, Entrance};
 pub use future::ResponseFuture;
 pub use service::CacheService;
+#[doc(hidden)]
+pub use visit::{Next, ToHandler, Visit};
 
 use tower_layer::Layer;
 

@@ -10,8 +10,9 @@ use tower_service::Service;
 
 use super::body::CacheBody;
 use super::call::Call;
-use super::future::{ResponseFuture, forwarded};
-use super::visit::{Step, Visit};
+use super::entrance::Aside;
+use super::future::ResponseFuture;
+use super::visit::{Next, Step, Visit};
 use crate::cache::engine::HttpCache;
 use crate::cache::rules::{Bypass, Forward, MethodKind, RequestHead};
 
@@ -69,7 +70,7 @@ where
                 let (request, body) = request.into_parts();
                 let visit = Visit::new(cache, request, head);
                 let step = match visit.step_at_once() {
-                    Some(Step::Answer(response)) => return ResponseFuture::ready(response),
+                    Some(Step::Done(Next::Answer(response))) => return ResponseFuture::ready(response),
                     step => step,
                 };
                 // Called on the service that was polled ready; the clone takes its place.
@@ -84,11 +85,8 @@ where
             Err(_) if head.method() == MethodKind::Unsafe => {
                 let (request, body) = request.into_parts();
                 let response = self.inner.call(Request::from_parts(request.clone(), body));
-                ResponseFuture::boxed(Box::pin(async move {
-                    let (head, body) = response.await?.into_parts();
-                    cache.invalidate(&request, head.status, &head.headers).await;
-                    Ok(forwarded(Response::from_parts(head, body), &cache, Forward::Method))
-                }))
+                let aside = Aside::new(cache, request, head, Forward::Method);
+                ResponseFuture::boxed(Box::pin(async move { Ok(aside.answer(response.await?).await) }))
             }
             Err(why) => ResponseFuture::forward(self.inner.call(request), cache, why),
         }
@@ -96,7 +94,7 @@ where
 }
 
 /// Whether a request may be answered from the store, and its response stored.
-fn admit<B>(cache: &HttpCache, request: &Request<B>, head: &RequestHead) -> Result<(), Forward> {
+pub(super) fn admit<B>(cache: &HttpCache, request: &Request<B>, head: &RequestHead) -> Result<(), Forward> {
     if cache.policy.bypass.as_ref().is_some_and(|bypass| bypass(request)) {
         return Err(Forward::Bypass(Bypass::Policy));
     }

@@ -1,5 +1,6 @@
 //! What becomes of a request, as far as the store and other requests decide it.
 
+use std::fmt;
 use std::time::Duration;
 
 use http::Response;
@@ -23,8 +24,12 @@ use crate::store::key::Key;
 /// How long a request waits where waiting is seldom of use: for a response that is there already and being stored.
 const BRIEFLY: Duration = Duration::from_millis(50);
 
-/// A request that may be answered from the store.
-pub(super) struct Visit {
+/// How often a request looks again after somebody else filled, before it goes to the handler.
+const LOOKS: usize = 4;
+
+/// A request that may be answered from the store. Knows neither services nor their runtimes, so that adapters of frameworks whose
+/// services are not Tower's go through it, too.
+pub struct Visit {
     pub(super) cache: HttpCache,
     pub(super) request: Parts,
     pub(super) head: RequestHead,
@@ -33,13 +38,19 @@ pub(super) struct Visit {
 }
 
 /// What becomes of a request.
-pub(super) enum Step<T> {
+pub enum Next<T> {
     /// It is answered.
     Answer(Response<CacheBody<T>>),
     /// It is answered, and the handler makes it anew in the background.
     Refresh(Response<CacheBody<T>>, Box<ToHandler>),
     /// It goes to the handler.
     Handler(Box<ToHandler>),
+}
+
+/// A step towards that.
+#[expect(clippy::large_enum_variant, reason = "the usual one is large, and takes no allocation")]
+pub(super) enum Step<T> {
+    Done(Next<T>),
     /// It goes to the handler, unless somebody else fills.
     Fill(Box<Wish>),
     /// It looks again.
@@ -47,7 +58,7 @@ pub(super) enum Step<T> {
 }
 
 /// Why a request goes to the handler, and what is done with the response.
-pub(super) struct ToHandler {
+pub struct ToHandler {
     pub(super) why: Forward,
     /// The right to store the response.
     pub(super) fill: Option<Box<Fill>>,
@@ -57,10 +68,8 @@ pub(super) struct ToHandler {
     pub(super) detail: Option<&'static str>,
 }
 
-impl ToHandler {
-    pub(super) const fn unstored(why: Forward, detail: Option<&'static str>) -> Self {
-        Self { why, fill: None, found: None, detail }
-    }
+fn unstored<T>(why: Forward, detail: Option<&'static str>) -> Next<T> {
+    Next::Handler(Box::new(ToHandler { why, fill: None, found: None, detail }))
 }
 
 /// The wish to fill what a look did not find.
@@ -77,13 +86,34 @@ impl Visit {
         Self { cache, request, head, key, collapsed: false }
     }
 
+    /// Looks the request up, and waits for who fills it.
+    pub async fn next<T>(&mut self) -> Next<T> {
+        let step = self.step().await;
+        self.follow(step).await
+    }
+
+    /// The same from its first step on.
+    pub(super) async fn follow<T>(&mut self, mut step: Step<T>) -> Next<T> {
+        let until = Instant::now() + self.cache.engine.config.wait;
+        let mut looks = 1;
+        loop {
+            step = match step {
+                Step::Done(next) => return next,
+                Step::Fill(wish) => self.fill(*wish, until).await,
+                Step::Again if looks < LOOKS => {
+                    looks += 1;
+                    self.step().await
+                }
+                Step::Again => return unstored(Forward::Miss, Some("collapsed-too-often")),
+            };
+        }
+    }
+
     /// Looks at what is stored.
     pub(super) async fn step<T>(&self) -> Step<T> {
         let seen = self.cache.engine.flights.seen();
         let Ok(looked) = self.cache.look_up(&self.request, &self.key, self.wants_body()).await else {
-            return self.missed(Forward::Miss, |why| {
-                Step::Handler(Box::new(ToHandler::unstored(why, Some("store-unavailable"))))
-            });
+            return self.missed(Forward::Miss, |why| Step::Done(unstored(why, Some("store-unavailable"))));
         };
         let found = match looked {
             LookUp::Found(found) => found,
@@ -96,8 +126,8 @@ impl Visit {
             Decision::Validate(why) => {
                 self.wish(Wish { why, place: found.place.clone(), found: Some(found), seen })
             }
-            Decision::Forward(why) => Step::Handler(Box::new(ToHandler::unstored(why, None))),
-            Decision::Unavailable => Step::Answer(unavailable()),
+            Decision::Forward(why) => Step::Done(unstored(why, None)),
+            Decision::Unavailable => Step::Done(Next::Answer(unavailable())),
             _ => {
                 let hit = self.hit(found, verdict, soft, seen);
                 if hit.planned.has_begun() { hit.answer() } else { Box::pin(hit.begin()).await }
@@ -108,7 +138,7 @@ impl Visit {
     fn missed<T>(&self, why: Forward, otherwise: impl FnOnce(Forward) -> Step<T>) -> Step<T> {
         match self.head.on_miss(why) {
             Miss::Forward(why) => otherwise(why),
-            _ => Step::Answer(unavailable()),
+            _ => Step::Done(Next::Answer(unavailable())),
         }
     }
 
@@ -118,7 +148,7 @@ impl Visit {
             return Step::Fill(Box::new(wish));
         }
         let Wish { why, found, .. } = wish;
-        Step::Handler(Box::new(ToHandler { why, fill: None, found, detail: None }))
+        Step::Done(Next::Handler(Box::new(ToHandler { why, fill: None, found, detail: None })))
     }
 
     /// Whether the handler's response could be stored at all.
@@ -139,7 +169,7 @@ impl Visit {
     fn hit(&self, found: Found, verdict: Verdict, soft: bool, seen: Seen) -> Hit<'_> {
         let stale = verdict.decision == Decision::Stale(StaleAllowed::WhileRevalidate);
         let early = verdict.decision == Decision::Fresh && self.cache.refreshes_early(&found, verdict.ttl_ms);
-        let refresh = if stale || early { self.refresh(&found, seen) } else { None };
+        let refresh = if stale || early { self.to_refresh(&found, seen) } else { None };
         let status = CacheStatus::hit(&self.cache.engine.config.name).ttl(verdict.ttl_ms.div_euclid(1000));
         let status = if self.collapsed { status.collapsed() } else { status };
         let (cache, request, head) = (&self.cache, &self.request, &self.head);
@@ -149,7 +179,7 @@ impl Visit {
     }
 
     /// One refresh at a time, in this process and by the lease in all; and a pause after one that failed.
-    fn refresh(&self, found: &Found, seen: Seen) -> Option<Box<ToHandler>> {
+    fn to_refresh(&self, found: &Found, seen: Seen) -> Option<Box<ToHandler>> {
         let engine = &self.cache.engine;
         let fill = found.place.fill();
         if self.head.method() != MethodKind::Get || engine.reputation(&fill).is_some() {
@@ -167,10 +197,11 @@ impl Visit {
     }
 
     /// Becomes the one who fills, or waits for it, at most `until`.
-    pub(super) async fn fill<T>(&mut self, wish: Wish, until: Instant) -> Step<T> {
+    async fn fill<T>(&mut self, wish: Wish, until: Instant) -> Step<T> {
         let Wish { why, place, found, seen } = wish;
         let engine = &self.cache.engine;
-        let handler = |fill, found, detail| Step::Handler(Box::new(ToHandler { why, fill, found, detail }));
+        let handler =
+            |fill, found, detail| Step::Done(Next::Handler(Box::new(ToHandler { why, fill, found, detail })));
         let key = place.fill();
         // For another process, and for one of this: the response may be there already, and being stored.
         let (until, here) = match engine.reputation(&key) {
@@ -213,10 +244,11 @@ impl Hit<'_> {
 
     fn answer<T>(self) -> Step<T> {
         crate::metric::count("tower_keep_cache_hits_total", self.kind);
-        match self.refresh {
-            Some(to) => Step::Refresh(self.planned.into_response(), to),
-            None => Step::Answer(self.planned.into_response()),
-        }
+        let response = self.planned.into_response();
+        Step::Done(match self.refresh {
+            Some(to) => Next::Refresh(response, to),
+            None => Next::Answer(response),
+        })
     }
 }
 
@@ -229,5 +261,27 @@ impl HttpCache {
             stored.expire(now_ms);
         }
         (decide(&stored, head, &self.policy.rules, now_ms), found.softly)
+    }
+}
+
+impl fmt::Debug for Visit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Visit").field("cache", &self.cache).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for ToHandler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ToHandler").field("why", &self.why).finish_non_exhaustive()
+    }
+}
+
+impl<T> fmt::Debug for Next<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Answer(_) => "Answer",
+            Self::Refresh(..) => "Refresh",
+            Self::Handler(_) => "Handler",
+        })
     }
 }

@@ -9,6 +9,7 @@ use http::header::RETRY_AFTER;
 use http::{HeaderMap, HeaderValue};
 
 use crate::fields::{RATELIMIT, RATELIMIT_POLICY};
+use crate::view::HeaderSection;
 
 pub use draft::{FieldsDraft, MAX_POLICIES_SENT};
 pub use report::{LimitReport, PartitionKey, PolicyName, PolicyReport, PolicyState, QuotaUnit, ReportError};
@@ -94,13 +95,14 @@ impl ResponseFields {
         &self,
         told: Told<'_>,
         policies: Option<&HeaderValue>,
-        headers: &mut HeaderMap,
+        headers: &mut dyn HeaderSection,
     ) {
         if let Some(draft) = self.draft.filter(|_| !told.policies.is_empty()) {
             let policies = policies.cloned().or_else(|| draft.policies(told.policies));
             if draft == FieldsDraft::Draft11 {
-                policies.map(|policies| headers.append(RATELIMIT_POLICY, policies));
-                draft::list_of_states(told).map(|states| headers.append(RATELIMIT, states));
+                let states = draft::list_of_states(told).map(|states| (RATELIMIT, states));
+                let lines = policies.map(|policies| (RATELIMIT_POLICY, policies)).into_iter().chain(states);
+                lines.for_each(|(name, value)| headers.append(name, value));
             } else {
                 let policies = policies.map(|policies| (RATELIMIT_POLICY, policies));
                 add(policies.into_iter().chain(draft.states(told)).collect(), headers);
@@ -110,14 +112,14 @@ impl ResponseFields {
             add(draft::legacy(told), headers);
         }
         if let Some(seconds) = told.retry_after_seconds().and_then(draft::number) {
-            headers.insert(RETRY_AFTER, seconds);
+            headers.replace(RETRY_AFTER, seconds);
         }
     }
 }
 
 /// Fields of one value describe one policy together, so either all of them are added or none.
-fn add(lines: draft::Lines, headers: &mut HeaderMap) {
-    if !lines.iter().any(|(name, _)| headers.contains_key(name)) {
-        headers.extend(lines);
+fn add(lines: draft::Lines, headers: &mut dyn HeaderSection) {
+    if !lines.iter().any(|(name, _)| headers.has(name)) {
+        lines.into_iter().for_each(|(name, value)| headers.append(name, value));
     }
 }

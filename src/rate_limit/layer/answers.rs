@@ -13,7 +13,7 @@ use crate::rate_limit::fields::{PolicyName, ResponseFields};
 use crate::rate_limit::quota::Quota;
 use crate::rate_limit::{LimitError, NoKey, RefusalForm, RefusalReason};
 use crate::store::op::PerLimit;
-use crate::view::RequestView;
+use crate::view::{HeaderSection, RequestView};
 
 use super::report::{Numbers, policy};
 
@@ -121,9 +121,9 @@ impl Answers {
     }
 
     /// Adds the fields to the response to an admitted request.
-    pub(super) fn tell(&self, decision: &Decision, headers: &mut HeaderMap) {
+    pub(super) fn tell(&self, decision: &Decision, fields: &mut dyn HeaderSection) {
         if self.fields != ResponseFields::none() {
-            decision.tell(|told| self.fields.write(told, self.policies(decision), headers));
+            decision.tell(|told| self.fields.write(told, self.policies(decision), fields));
         }
     }
 

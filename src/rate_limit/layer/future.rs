@@ -139,17 +139,14 @@ fn finish<B>(
     limits: &RateLimits,
     mut response: Response<B>,
 ) -> ControlFlow<Unsettled<B>, Response<RateLimitBody<B>>> {
-    gate.answers.tell(limits.decision(), response.headers_mut());
+    gate.tell(limits, response.headers_mut());
     if !gate.settles() {
         return ControlFlow::Continue(response.map(RateLimitBody::inner));
     }
     let (head, body) = response.into_parts();
     match gate.settle(limits, &head) {
         Some(settling) => ControlFlow::Break((Response::from_parts(head, body), settling)),
-        None => {
-            let body = RateLimitBody::metered(body, gate.meter(limits));
-            ControlFlow::Continue(Response::from_parts(head, body))
-        }
+        None => ControlFlow::Continue(Response::from_parts(head, gate.metered(limits, body))),
     }
 }
 

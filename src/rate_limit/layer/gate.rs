@@ -1,4 +1,5 @@
-//! What becomes of a request: passed, asked about, admitted or answered. Knows neither services nor bodies.
+//! What becomes of a request: passed, asked about, admitted or answered. Knows neither services nor bodies, so that adapters of
+//! frameworks whose services are not Tower's go through it, too.
 
 use std::fmt;
 use std::future::Future;
@@ -28,15 +29,15 @@ use crate::rate_limit::key::{KeyPart, LimitKey};
 use crate::rate_limit::warnings::Warnings;
 use crate::store::key::Key;
 use crate::store::op::PerLimit;
-use crate::view::RequestView;
+use crate::view::{HeaderSection, RequestView};
 
-pub(super) type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+pub type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// A layer that lived so long could have been hit.
 const QUIET: Duration = Duration::from_secs(60);
 
 /// A layer's limiter and settings.
-pub(super) struct Gate {
+pub struct Gate {
     pub(super) limiter: RateLimiter,
     pub(super) by: By,
     pub(super) without_key: WithoutKey,
@@ -51,7 +52,7 @@ pub(super) struct Gate {
 }
 
 /// What to do next with a request.
-pub(super) enum Step {
+pub enum Step {
     /// It does not concern this layer.
     Pass,
     /// It is admitted.
@@ -63,14 +64,17 @@ pub(super) enum Step {
 }
 
 /// What was waited for.
-pub(super) enum Outcome {
+#[derive(Debug)]
+pub enum Outcome {
+    /// A key.
     Key(Result<LimitKey, NoKey>),
     /// A decision, and under which keys the request is counted.
     Decision(Result<Decision, LimitError>, PerLimit<Key>, Asked),
 }
 
 /// What goes along with a question.
-pub(super) struct Asked {
+#[derive(Debug)]
+pub struct Asked {
     /// The question, where it may be asked again or settled.
     pub(super) ask: Option<Box<Ask>>,
     /// What layers outside decided.
@@ -97,7 +101,7 @@ impl Gate {
     }
 
     /// A request comes.
-    pub(super) fn start(self: &Arc<Self>, request: &dyn RequestView) -> Step {
+    pub fn start(self: &Arc<Self>, request: &dyn RequestView) -> Step {
         if !self.hit.load(Ordering::Relaxed) {
             self.hit.store(true, Ordering::Relaxed);
         }
@@ -111,11 +115,16 @@ impl Gate {
     }
 
     /// Something that was waited for is there.
-    pub(super) fn go_on(self: &Arc<Self>, outcome: Outcome, request: &dyn RequestView) -> Step {
+    pub fn go_on(self: &Arc<Self>, outcome: Outcome, request: &dyn RequestView) -> Step {
         match outcome {
             Outcome::Key(key) => self.ask(key, request),
             Outcome::Decision(decision, keys, asked) => self.judge(decision, || keys, asked, request),
         }
+    }
+
+    /// Tells a client what is left, in the fields of its response.
+    pub fn tell(&self, limits: &RateLimits, fields: &mut dyn HeaderSection) {
+        self.answers.tell(limits.decision(), fields);
     }
 
     pub(super) fn warnings(&self) -> &Warnings {
@@ -249,6 +258,17 @@ impl fmt::Debug for Gate {
             .field("by", &self.by)
             .field("without_key", &self.without_key)
             .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Pass => "Pass",
+            Self::Admit(_) => "Admit",
+            Self::Answer(_) => "Answer",
+            Self::Later(_) => "Later",
+        })
     }
 }
 

@@ -15,13 +15,14 @@ use tower_layer::Layer;
 
 use super::by::By;
 use super::engine::RateLimiter;
-use gate::Gate;
 use std::sync::Arc;
 
 pub use answers::{RefusalCause, Refused};
 pub use body::RateLimitBody;
 pub use builder::{RateLimitLayerBuilder, WithoutKey};
 pub use future::ResponseFuture;
+#[doc(hidden)]
+pub use gate::{Gate, Step};
 pub use limits::RateLimits;
 pub use service::RateLimitService;
 pub use settle::{Cost, Settle};
@@ -76,6 +77,13 @@ impl RateLimitLayer {
     /// A layer with default settings: every request is asked about, and one without a key is refused.
     pub fn new(limiter: RateLimiter, by: impl Into<By>) -> Self {
         Self { gate: Arc::new(Gate::new(limiter, by.into())) }
+    }
+
+    /// What decides, for adapters of frameworks whose services are not Tower's.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn gate(&self) -> &Arc<Gate> {
+        &self.gate
     }
 
     /// Settings of a layer.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use http::StatusCode;
 use http::response::Parts;
 
+use super::body::RateLimitBody;
 use super::gate::{Boxed, Gate};
 use super::limits::RateLimits;
 use crate::rate_limit::ask::Ask;
@@ -84,12 +85,14 @@ impl Settle {
 }
 
 impl Gate {
-    pub(super) const fn settles(&self) -> bool {
+    /// Whether charges are corrected when the response is there: by [`settle`](Self::settle), or else by [`metered`](Self::metered).
+    #[must_use]
+    pub const fn settles(&self) -> bool {
         self.settle.is_some()
     }
 
     /// The correction after a response's head, if there is one to make.
-    pub(super) fn settle(&self, limits: &RateLimits, head: &Parts) -> Option<Boxed<()>> {
+    pub fn settle(&self, limits: &RateLimits, head: &Parts) -> Option<Boxed<()>> {
         let settle = self.settle.as_ref()?;
         let How::Head(cost) = &settle.how else { return None };
         let cost = cost(head).filter(|cost| limits.ask().is_some_and(|ask| ask.cost != *cost))?;
@@ -97,8 +100,12 @@ impl Gate {
         Some(Box::pin(correction.settle(cost)))
     }
 
-    /// What counts a body, where the cost is by bytes.
-    pub(super) fn meter(&self, limits: &RateLimits) -> Option<Meter> {
+    /// A response's body, counted where the cost is by bytes.
+    pub fn metered<B>(&self, limits: &RateLimits, body: B) -> RateLimitBody<B> {
+        RateLimitBody::metered(body, self.meter(limits))
+    }
+
+    fn meter(&self, limits: &RateLimits) -> Option<Meter> {
         let settle = self.settle.as_ref()?;
         let How::Bytes(unit) = settle.how else { return None };
         let correction = Some(Correction::new(&self.limiter, settle, limits)?);
@@ -165,9 +172,9 @@ impl Meter {
 impl Drop for Meter {
     fn drop(&mut self) {
         let Some(correction) = self.correction.take() else { return };
-        match tokio::runtime::Handle::try_current() {
-            Ok(runtime) => drop(runtime.spawn(correction.settle(self.bytes.div_ceil(self.unit.get())))),
-            Err(_) => crate::metric::count("tower_keep_limit_settle_failures_total", "no_runtime"),
+        match correction.limiter.store().background() {
+            Some(runtime) => drop(runtime.spawn(correction.settle(self.bytes.div_ceil(self.unit.get())))),
+            None => crate::metric::count("tower_keep_limit_settle_failures_total", "no_runtime"),
         }
     }
 }

@@ -191,6 +191,11 @@ impl Redis {
         Ok(begun.elapsed())
     }
 
+    /// The runtime on which connections live.
+    pub(in crate::store) fn runtime(&self) -> &Handle {
+        &self.0.runtime
+    }
+
     /// The server's clock as last seen, in milliseconds since the Unix epoch: application servers' clocks may differ by hours.
     pub(in crate::store) fn now_ms(&self) -> u64 {
         Clock::system().now_ms().saturating_add_signed(self.0.ahead_ms.load(Ordering::Relaxed))

@@ -2,19 +2,23 @@
 
 use std::env;
 use std::error::Error;
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tower_keep_axum::clock::Clock;
-use tower_keep_axum::rate_limit::{ProxyError, ProxyHeader, TrustedProxies};
-use tower_keep_axum::session::{OriginCheck, SessionCookie, Sessions};
-use tower_keep_axum::store::key::KeyPrefix;
-use tower_keep_axum::store::{MemoryLimits, Store};
+use tower_keep::clock::Clock;
+use tower_keep::rate_limit::{ProxyError, ProxyHeader, TrustedProxies};
+use tower_keep::session::{OriginCheck, SessionCookie, Sessions};
+use tower_keep::store::key::KeyPrefix;
+use tower_keep::store::{MemoryLimits, Store};
 
+/// The settings, checked. `Debug` shows none, since a URL may hold a password.
 pub struct Settings {
+    /// Where to listen.
     pub addr: String,
+    /// What is logged.
     pub log: String,
+    /// Who may say who the client is.
     pub proxies: TrustedProxies,
     redis_url: Option<String>,
     prefix: KeyPrefix,
@@ -23,6 +27,11 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Reads the environment.
+    ///
+    /// # Errors
+    ///
+    /// The setting that cannot work, and why.
     pub fn from_env() -> Result<Self, Box<dyn Error>> {
         let var = |name: &str, default: &str| env::var(name).unwrap_or_else(|_| default.to_owned());
         Ok(Self {
@@ -43,6 +52,11 @@ impl Settings {
         })
     }
 
+    /// The store.
+    ///
+    /// # Errors
+    ///
+    /// A URL that cannot work, or no runtime.
     pub fn store(&self) -> Result<Store, Box<dyn Error>> {
         Ok(match &self.redis_url {
             None => Store::in_memory_with(MemoryLimits::default(), Clock::system())
@@ -54,6 +68,11 @@ impl Settings {
         })
     }
 
+    /// Sessions on a store.
+    ///
+    /// # Errors
+    ///
+    /// Settings that cannot work; these can.
     pub fn sessions(&self, store: &Store) -> Result<Sessions, Box<dyn Error>> {
         let sessions = Sessions::builder(store.clone()).origin_check(OriginCheck::new());
         // A browser refuses `Secure` cookies and `__Host-` names on plain http, other than on localhost.
@@ -89,7 +108,17 @@ fn proxies(networks: &str) -> Result<TrustedProxies, ProxyError> {
     TrustedProxies::networks(ProxyHeader::XForwardedFor, networks)
 }
 
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings").finish_non_exhaustive()
+    }
+}
+
 /// An error that says which setting it concerns.
+///
+/// # Errors
+///
+/// The same, with the setting's name.
 pub fn named<T, E: Display>(setting: &str, result: Result<T, E>) -> Result<T, Box<dyn Error>> {
     result.map_err(|error| format!("{setting}: {error}").into())
 }

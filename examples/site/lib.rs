@@ -1,0 +1,54 @@
+//! What the demos on axum and on actix-web have in common: settings, and all that is not about their frameworks.
+//!
+//! Beside this a demo has its routes, what it takes out of requests, and how its framework makes responses.
+
+pub mod account;
+pub mod cached;
+mod failure;
+pub mod limits;
+pub mod pages;
+mod settings;
+
+pub use failure::Failure;
+pub use settings::{Settings, named};
+
+use std::error::Error;
+use std::process::ExitCode;
+
+/// What handlers share beside the session.
+#[derive(Debug)]
+pub struct Site {
+    /// The store on which everything stands.
+    pub store: tower_keep::store::Store,
+    /// The response cache.
+    pub cache: tower_keep::cache::HttpCache,
+    /// What is counted.
+    pub metrics: metrics_exporter_prometheus::PrometheusHandle,
+}
+
+impl Site {
+    /// Opens the store and sets up what stands on it. Served at once, also when Redis is down.
+    ///
+    /// # Errors
+    ///
+    /// The setting that cannot work.
+    pub fn open(settings: &Settings) -> Result<Self, Box<dyn Error>> {
+        tracing_subscriber::fmt().with_env_filter(settings.log.as_str()).with_writer(std::io::stderr).init();
+        let store = settings.store()?;
+        let cache = cached::cache(&store)?;
+        let metrics = metrics_exporter_prometheus::PrometheusBuilder::new().install_recorder()?;
+        Ok(Self { store, cache, metrics })
+    }
+}
+
+/// How the program ends.
+#[must_use]
+pub fn exit(served: Result<(), Box<dyn Error>>) -> ExitCode {
+    match served {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("demo: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

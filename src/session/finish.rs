@@ -1,0 +1,88 @@
+//! What becomes of a response when its request's session has ended.
+
+use std::fmt;
+
+use http::HeaderValue;
+use http::header::{CACHE_CONTROL, COOKIE, SET_COOKIE, VARY};
+
+use super::error::SessionError;
+use crate::view::HeaderSection;
+
+/// What the response must carry. `Debug` hides the cookie.
+#[derive(Clone, Default)]
+#[must_use]
+pub struct Finish {
+    /// A `Set-Cookie` value; it goes with `Cache-Control: no-store` unless the app set its own.
+    pub set_cookie: Option<String>,
+    /// Whether the handler used the session: then the response differs by cookie (`Vary: Cookie`).
+    pub accessed: bool,
+    /// The save failed and the policy is [`FailurePolicy::Required`](super::FailurePolicy::Required): answer with
+    /// [`SessionError::status`] instead.
+    pub failure: Option<SessionError>,
+}
+
+impl Finish {
+    /// Writes `Vary`, `Set-Cookie` and `Cache-Control` as they are due.
+    pub fn write(&self, fields: &mut dyn HeaderSection) {
+        if self.accessed {
+            vary_by_cookie(fields);
+        }
+        if let Some(line) = &self.set_cookie
+            && let Ok(value) = HeaderValue::try_from(line)
+        {
+            set_cookie(fields, value);
+        }
+    }
+}
+
+/// A response that depends on the session must not answer another visitor (RFC 9110 §12.5.5).
+fn vary_by_cookie(fields: &mut dyn HeaderSection) {
+    let mut covered = false;
+    fields.each_line(&VARY, &mut |value| {
+        let mut names = value.split(|b| *b == b',').map(<[u8]>::trim_ascii);
+        covered |= names.any(|name| name == b"*" || name.eq_ignore_ascii_case(COOKIE.as_str().as_bytes()));
+    });
+    if !covered {
+        fields.append(VARY, HeaderValue::from_static("cookie"));
+    }
+}
+
+/// At most one `Set-Cookie` of a name in a response (RFC 6265bis §4.1.1): ours replaces the app's own of the same name.
+fn set_cookie(fields: &mut dyn HeaderSection, mut line: HeaderValue) {
+    let name = cookie_name(line.as_bytes()).to_vec();
+    let (mut others, mut replaces) = (Vec::new(), false);
+    fields.each_line(&SET_COOKIE, &mut |value| {
+        if cookie_name(value) == name {
+            replaces = true;
+        } else {
+            others.extend(HeaderValue::from_bytes(value));
+        }
+    });
+    if replaces {
+        fields.remove(&SET_COOKIE);
+        for other in others {
+            fields.append(SET_COOKIE, other);
+        }
+    }
+    line.set_sensitive(true);
+    fields.append(SET_COOKIE, line);
+    if !fields.has(&CACHE_CONTROL) {
+        fields.append(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+}
+
+/// Up to the first `=`; none without one.
+fn cookie_name(line: &[u8]) -> &[u8] {
+    let end = line.iter().position(|b| *b == b'=').unwrap_or(0);
+    line.get(..end).unwrap_or_default().trim_ascii()
+}
+
+impl fmt::Debug for Finish {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Finish")
+            .field("set_cookie", &self.set_cookie.as_ref().map(|_| ".."))
+            .field("accessed", &self.accessed)
+            .field("failure", &self.failure)
+            .finish()
+    }
+}
