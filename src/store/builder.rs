@@ -9,7 +9,7 @@ use super::error::ConfigError;
 use super::key::KeyPrefix;
 #[cfg(feature = "tls")]
 use super::redis::TlsConfig;
-use super::redis::{ForeignConnection, Redis, Settings, Target};
+use super::redis::{ForeignConnection, Redis, Sentinels, Settings, Target};
 
 const MAX_WAIT: Duration = Duration::from_secs(60);
 
@@ -88,7 +88,8 @@ impl StoreBuilder {
         self
     }
 
-    /// A store on the Redis at `url`: `redis://`, `rediss://` (feature `tls`) or `redis+unix://`.
+    /// A store on the Redis at `url`: `redis://`, `rediss://` (feature `tls`), `redis+unix://`, or
+    /// `sentinel:MASTER@host:port,host:port`, see [`connect_sentinel`](Self::connect_sentinel).
     ///
     /// Returns at once and never waits for Redis: the first connection is opened in the background. A server that
     /// cannot be reached is logged once and tried again until it can.
@@ -97,7 +98,23 @@ impl StoreBuilder {
     ///
     /// A [`ConfigError`] when the URL, a number or a certificate cannot work, or when there is no tokio runtime.
     pub fn connect(self, url: &str) -> Result<Store, ConfigError> {
-        let target = Target::parse(url)?;
+        self.open(Target::parse(url)?)
+    }
+
+    /// A store on the primary that Sentinels name. Each is asked five times a second; when the primary changes, no request is sent to the
+    /// one before, also while that still runs. Replicas are never read. With sessions or locks, `min-replicas-to-write` at the servers
+    /// keeps an old primary from acknowledging what it will lose.
+    ///
+    /// Returns at once, like [`connect`](Self::connect), which also takes `sentinel:MASTER@host:port,host:port`.
+    ///
+    /// # Errors
+    ///
+    /// A [`ConfigError`] when a number or a certificate cannot work, or when there is no tokio runtime.
+    pub fn connect_sentinel(self, sentinels: Sentinels) -> Result<Store, ConfigError> {
+        self.open(Target::sentinel(sentinels))
+    }
+
+    fn open(self, target: Target) -> Result<Store, ConfigError> {
         let runtime = self.checked()?;
         let prefix = self.settings.prefix.clone();
         Ok(Store::redis(Redis::new(target, self.settings, runtime)?, prefix))

@@ -50,7 +50,7 @@ use std::time::{Duration, Instant};
 
 #[cfg(feature = "tls")]
 pub use self::redis::TlsConfig;
-pub use self::redis::{ForeignConnection, ForeignPool};
+pub use self::redis::{ForeignConnection, ForeignPool, Sentinels};
 pub use builder::StoreBuilder;
 pub use error::{ConfigError, StoreError, StoreErrorKind};
 pub use health::{Health, PoolCounts, StoreKind, StoreStatus};

@@ -22,6 +22,7 @@ mod outages;
 mod pool;
 mod refusals;
 mod runtimes;
+mod sentinel;
 #[cfg(feature = "tls")]
 mod tls;
 mod waiting;

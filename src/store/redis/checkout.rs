@@ -16,6 +16,7 @@ use super::foreign::ForeignPool;
 use super::home::Home;
 use super::link::{Link, WeakLink};
 use super::manager::{Connector, Desyncs, FailureSink, Failures, Manager};
+use super::sentinel;
 use super::target::Target;
 use crate::store::error::{ConfigError, StoreError, StoreErrorKind};
 use crate::store::health::PoolCounts;
@@ -52,6 +53,7 @@ impl Checkout {
             #[cfg(feature = "tls")]
             tls: super::tls::TlsConnector::new(&settings.tls)?,
         });
+        sentinel::follow(&connector, runtime);
         let manager = Manager::new(Arc::clone(&connector), runtime.clone());
         let failures = Arc::<Failures>::default();
         let _inside = runtime.enter(); // the pool's own tasks live on the same runtime as its connections

@@ -12,12 +12,36 @@ use super::link::Link;
 use super::manager::Connector;
 use super::resp::{self, Replies};
 use super::script;
+use super::sentinel::Era;
 use super::target::Address;
 use crate::store::error::{StoreError, StoreErrorKind};
+use crate::store::wire::Reply;
 
 /// Opens one connection on the current runtime. The caller bounds the time; dropping the future closes the socket.
 pub(super) async fn connect(connector: &Connector) -> Result<Link, StoreError> {
-    let socket = open(connector).await.map_err(classify_io)?;
+    let login = &connector.target.login;
+    match &connector.target.address {
+        Address::Sentinel(group) => {
+            let (address, era) = group.primary().await?;
+            let (requests, link) = dial(connector, &address, Some(era)).await?;
+            prepare(&requests, login, Role::Primary).await?;
+            Ok(link)
+        }
+        address => {
+            let (requests, link) = dial(connector, address, None).await?;
+            prepare(&requests, login, Role::Any).await?;
+            Ok(link)
+        }
+    }
+}
+
+/// Opens a socket and has it driven on the current runtime.
+pub(super) async fn dial(
+    connector: &Connector,
+    address: &Address,
+    era: Option<Era>,
+) -> Result<(Requests, Link), StoreError> {
+    let socket = open_at(connector, address).await.map_err(classify_io)?;
     let desyncs = Arc::clone(&connector.desyncs);
     let out_of_step = Arc::<AtomicBool>::default();
     let stray = {
@@ -29,41 +53,80 @@ pub(super) async fn connect(connector: &Connector) -> Result<Link, StoreError> {
         }
     };
     let (requests, driver) = Driver::new(socket, Box::new(stray));
-    let link = Link::own(requests.clone(), tokio::spawn(driver).abort_handle(), out_of_step);
-    prepare(&requests, &connector.target.login).await?;
-    Ok(link)
+    let link = Link::own(requests.clone(), tokio::spawn(driver).abort_handle(), out_of_step, era);
+    Ok((requests, link))
+}
+
+/// What a server must be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Any,
+    /// A Sentinel may not know yet that it is none any more.
+    Primary,
 }
 
 /// Signs in, chooses the database and loads the scripts, in one round trip. A user who may not load scripts still may run
 /// them: then they go out in full.
-async fn prepare(requests: &Requests, login: &RedisConnectionInfo) -> Result<(), StoreError> {
+async fn prepare(requests: &Requests, login: &RedisConnectionInfo, role: Role) -> Result<(), StoreError> {
     let hello = handshake(login);
+    let asked = usize::from(role == Role::Primary);
     let scripts = script::sources();
-    let answer = requests.send(hello.len() + scripts.len(), |out| {
-        for words in &hello {
-            resp::begin(out, words.len());
-            words.iter().for_each(|word| resp::word(out, word.as_bytes()));
+    let answer = requests.send(hello.len() + asked + scripts.len(), |out| {
+        hello.iter().for_each(|words| command(out, words));
+        if role == Role::Primary {
+            command(out, &["ROLE"]);
         }
-        for source in scripts {
-            resp::begin(out, 3);
-            [b"SCRIPT", &b"LOAD"[..], source.as_bytes()].iter().for_each(|word| resp::word(out, word));
-        }
+        scripts.iter().for_each(|source| command(out, &["SCRIPT", "LOAD", source]));
     });
     let bytes = answer.await?.bytes;
     for (i, reply) in Replies::new(&bytes).enumerate() {
-        let Err(error) = reply else { continue };
-        match hello.get(i) {
-            // "no password is set" has no code of its own, yet the credentials are what is wrong.
-            Some(words) if words.contains(&"AUTH".to_owned()) && error.kind() == StoreErrorKind::Server => {
-                return Err(StoreError::with_source(StoreErrorKind::Auth, error));
+        if let Some(words) = hello.get(i) {
+            signed_in(words, reply.map(drop))?;
+        } else if i < hello.len() + asked {
+            is_primary(reply)?;
+        } else if let Err(error) = reply {
+            if error.is_outage() {
+                return Err(error);
             }
-            None if !error.is_outage() => {
-                tracing::debug!(kind = error.kind().as_str(), "redis does not let scripts be loaded ahead");
-            }
-            _ => return Err(error),
+            tracing::debug!(kind = error.kind().as_str(), "redis does not let scripts be loaded ahead");
         }
     }
     Ok(())
+}
+
+/// Signs in and no more.
+pub(super) async fn sign_in(requests: &Requests, login: &RedisConnectionInfo) -> Result<(), StoreError> {
+    let hello = handshake(login);
+    if hello.is_empty() {
+        return Ok(());
+    }
+    let bytes =
+        requests.send(hello.len(), |out| hello.iter().for_each(|words| command(out, words))).await?.bytes;
+    hello.iter().zip(Replies::new(&bytes)).try_for_each(|(words, reply)| signed_in(words, reply.map(drop)))
+}
+
+fn command(out: &mut Vec<u8>, words: &[impl AsRef<[u8]>]) {
+    resp::begin(out, words.len());
+    words.iter().for_each(|word| resp::word(out, word.as_ref()));
+}
+
+fn signed_in(words: &[String], reply: Result<(), StoreError>) -> Result<(), StoreError> {
+    reply.map_err(|error| {
+        // "no password is set" has no code of its own, yet the credentials are what is wrong.
+        let is_refused = words.contains(&"AUTH".to_owned()) && error.kind() == StoreErrorKind::Server;
+        if is_refused { StoreError::with_source(StoreErrorKind::Auth, error) } else { error }
+    })
+}
+
+/// A user who may not ask is trusted to have been sent to the right place: a write would be refused.
+fn is_primary(reply: Result<Reply<'_>, StoreError>) -> Result<(), StoreError> {
+    match reply {
+        Err(error) if error.kind() == StoreErrorKind::Forbidden => Ok(()),
+        reply => match reply?.array()?.into_iter().next() {
+            Some(Reply::Bytes(role)) if *role == *b"master" => Ok(()),
+            _ => Err(StoreErrorKind::ReadOnly.into()),
+        },
+    }
 }
 
 pub(super) fn handshake(login: &RedisConnectionInfo) -> Vec<Vec<String>> {
@@ -87,13 +150,25 @@ pub(super) fn handshake(login: &RedisConnectionInfo) -> Vec<Vec<String>> {
     commands
 }
 
-pub(super) async fn open(connector: &Connector) -> std::io::Result<BoxedSocket> {
+/// Opens a socket to the server, or to the primary.
+pub(super) async fn open(connector: &Connector) -> Result<BoxedSocket, StoreError> {
     match &connector.target.address {
+        Address::Sentinel(group) => {
+            let (address, _) = group.primary().await?;
+            open_at(connector, &address).await.map_err(classify_io)
+        }
+        address => open_at(connector, address).await.map_err(classify_io),
+    }
+}
+
+async fn open_at(connector: &Connector, address: &Address) -> std::io::Result<BoxedSocket> {
+    match address {
         Address::Tcp { host, port } => Ok(Box::pin(tcp(host, *port).await?)),
         #[cfg(feature = "tls")]
         Address::Tls { host, port } => connector.tls.wrap(host, tcp(host, *port).await?).await,
         #[cfg(unix)]
         Address::Unix(path) => Ok(Box::pin(tokio::net::UnixStream::connect(path).await?)),
+        Address::Sentinel(_) => Err(std::io::ErrorKind::Unsupported.into()), // where they point is never another group
     }
 }
 

@@ -7,6 +7,7 @@ use tokio::task::AbortHandle;
 
 use super::driver::Requests;
 use super::foreign::ForeignConnection;
+use super::sentinel::Era;
 
 /// A shared connection. Clones talk over the same socket; replies are matched by position.
 #[derive(Clone)]
@@ -21,6 +22,8 @@ struct Shared {
     broken: AtomicBool,
     /// A reply did not belong to its request.
     out_of_step: Arc<AtomicBool>,
+    /// Under which primary it was opened, where Sentinels name it.
+    era: Option<Era>,
     driver: Option<AbortHandle>,
 }
 
@@ -41,16 +44,21 @@ impl Drop for Shared {
 
 impl Link {
     /// `out_of_step` is the driver's as well.
-    pub(super) fn own(requests: Requests, driver: AbortHandle, out_of_step: Arc<AtomicBool>) -> Self {
-        Self::with(Conn::Own(requests), out_of_step, Some(driver))
+    pub(super) fn own(
+        requests: Requests,
+        driver: AbortHandle,
+        out_of_step: Arc<AtomicBool>,
+        era: Option<Era>,
+    ) -> Self {
+        Self::with(Conn::Own(requests), out_of_step, era, Some(driver))
     }
 
     pub(super) fn foreign(conn: Box<dyn ForeignConnection>) -> Self {
-        Self::with(Conn::Foreign(conn), Arc::default(), None)
+        Self::with(Conn::Foreign(conn), Arc::default(), None, None)
     }
 
-    fn with(conn: Conn, out_of_step: Arc<AtomicBool>, driver: Option<AbortHandle>) -> Self {
-        Self(Arc::new(Shared { conn, broken: AtomicBool::new(false), out_of_step, driver }))
+    fn with(conn: Conn, out_of_step: Arc<AtomicBool>, era: Option<Era>, driver: Option<AbortHandle>) -> Self {
+        Self(Arc::new(Shared { conn, broken: AtomicBool::new(false), out_of_step, era, driver }))
     }
 
     pub(super) fn conn(&self) -> &Conn {
@@ -63,7 +71,8 @@ impl Link {
 
     pub(super) fn is_broken(&self) -> bool {
         let ended = matches!(&self.0.conn, Conn::Own(requests) if requests.have_ended());
-        ended || self.0.broken.load(Ordering::Acquire)
+        let is_past = self.0.era.as_ref().is_some_and(Era::is_over);
+        ended || is_past || self.0.broken.load(Ordering::Acquire)
     }
 
     /// Whether this is the first to find that the connection is out of step.

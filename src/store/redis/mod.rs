@@ -18,6 +18,8 @@ mod monitor;
 mod resp;
 mod script;
 mod send;
+mod sentinel;
+mod sentinels;
 mod subscriber;
 mod target;
 #[cfg(feature = "tls")]
@@ -30,6 +32,7 @@ pub use foreign::{ForeignConnection, ForeignPool};
 pub(super) use resp::read_replies;
 #[cfg(feature = "test-util")]
 pub(super) use script::source;
+pub use sentinels::Sentinels;
 pub(super) use target::Target;
 #[cfg(feature = "tls")]
 pub use tls::TlsConfig;

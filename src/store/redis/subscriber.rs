@@ -13,7 +13,6 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
 use super::backend::Redis;
-use super::classify::classify_io;
 use super::connect::{handshake, open};
 use super::driver::BoxedSocket;
 use super::manager::Connector;
@@ -103,7 +102,7 @@ struct Session<'a> {
 impl<'a> Session<'a> {
     async fn open(connector: &Connector, channels: &'a Channels) -> Result<Self, StoreError> {
         let mut session = Self {
-            socket: open(connector).await.map_err(classify_io)?,
+            socket: open(connector).await?,
             channels,
             limit: connector.timeout,
             asked: BTreeSet::new(),

@@ -1,7 +1,11 @@
 //! Where Redis is: a URL, taken apart once.
 
+use std::sync::Arc;
+
 use redis::{ConnectionAddr, IntoConnectionInfo, RedisConnectionInfo};
 
+use super::sentinel::Group;
+use super::sentinels::Sentinels;
 use crate::store::error::ConfigError;
 
 /// How the server is reached.
@@ -18,6 +22,8 @@ pub(super) enum Address {
     },
     #[cfg(unix)]
     Unix(std::path::PathBuf),
+    /// Wherever Sentinels say.
+    Sentinel(Arc<Group>),
 }
 
 /// An address and who signs in there. The connection info's own `Debug` hides the password.
@@ -28,8 +34,11 @@ pub(in crate::store) struct Target {
 }
 
 impl Target {
-    /// Reads `redis://`, `rediss://`, `redis+unix://` (and the `valkey` spellings). The host is resolved anew on each connect.
+    /// Reads `redis://`, `rediss://`, `redis+unix://` (and the `valkey` spellings), and `sentinel:MASTER@host:port,host:port`. The host is resolved anew on each connect.
     pub(in crate::store) fn parse(url: &str) -> Result<Self, ConfigError> {
+        if let Some(sentinels) = url.strip_prefix("sentinel:") {
+            return Ok(Self::sentinel(Sentinels::parse(sentinels)?));
+        }
         let (plain, tls) = match url.split_once("://") {
             Some(("rediss" | "valkeys", rest)) => (format!("redis://{rest}"), true),
             Some(_) => (url.to_owned(), false),
@@ -51,6 +60,10 @@ impl Target {
         };
         Ok(Self { address, login: info.redis_settings().clone() })
     }
+
+    pub(in crate::store) fn sentinel(sentinels: Sentinels) -> Self {
+        Self { login: sentinels.login.clone(), address: Address::Sentinel(Group::new(sentinels)) }
+    }
 }
 
 #[cfg(test)]
@@ -70,7 +83,15 @@ mod tests {
 
     #[test]
     fn other_urls_are_refused() {
-        for url in ["", "redis", "http://localhost", "rediss://h#insecure", "redis://", "rediss+unix:///x"] {
+        for url in [
+            "",
+            "redis",
+            "http://localhost",
+            "rediss://h#insecure",
+            "redis://",
+            "rediss+unix:///x",
+            "sentinel:m",
+        ] {
             assert!(Target::parse(url).is_err(), "{url}");
         }
     }

@@ -7,10 +7,12 @@ mod frame;
 mod log;
 mod monitor;
 mod proxy;
+mod sentinel;
 mod server;
 
 pub use answer::{Answer, Jar, cookie_line};
 pub use log::Log;
 pub use monitor::Monitor;
 pub use proxy::{Fault, Proxy};
+pub use sentinel::{MASTER, SentinelGroup};
 pub use server::{RedisServer, free_port, kill};
