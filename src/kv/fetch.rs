@@ -15,7 +15,7 @@ use super::ttl::Ttl;
 use crate::clock::micros;
 use crate::random;
 use crate::store::key::Key;
-use crate::store::op::state::{GetValue, Lifetime, SetValue};
+use crate::store::op::state::{Condition, Effect, GetValue, Lifetime, Write, WriteValues};
 use crate::store::op::{Lease, LeaseOutcome, LeaseVerb};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
@@ -34,9 +34,9 @@ enum Turn<T> {
     /// Somebody stored it meanwhile.
     Stored(T, Bytes),
     /// Nobody else fetches: this process has the lease.
-    Granted,
+    Granted(Condition),
     /// Somebody else does, and takes too long.
-    Overdue,
+    Overdue(Condition),
     /// The store failed.
     Failed,
 }
@@ -49,9 +49,10 @@ impl<T: 'static> KeyValue<T> {
     ///   that begins just as another one ends may be a second one. Nobody waits longer than `wait`, then it fetches by itself.
     /// - **A store that fails** is no error: `fetch` is called, still once at a time in this process, and its value returned.
     /// - **A stored value that cannot be read**, or is not valid any more, is fetched again and replaced.
+    /// - **A value that was written meanwhile** is newer than what was fetched, and stays.
     /// - **Cancelled**, the fetch is taken over by another caller that waits.
     ///
-    /// Hit: one `GET`. Miss: a `GET`; the lease with a `GET`; a `SET` with the lease's end; and the lease again each third of its time.
+    /// Hit: one `GET`. Miss: a `GET`; the lease with a `GET`; a script that writes, with the lease's end; and the lease again each third of its time.
     ///
     /// ```
     /// use std::time::Duration;
@@ -104,6 +105,7 @@ impl<T: 'static> KeyValue<T> {
                         return Ok(state.decode(&bytes)?);
                     }
                     Some(Landing::Failed(error)) => return Err(FetchError::Fetch(error)),
+                    Some(Landing::Refused(error)) => return Err(FetchError::State(error)),
                     Some(Landing::Lost | Landing::Flying) => {}
                     None => break None,
                 },
@@ -112,7 +114,7 @@ impl<T: 'static> KeyValue<T> {
         let turn = match flight {
             _ if !store_serves => Turn::Failed,
             Some(_) => state.turn(&place).await,
-            None => Turn::Overdue,
+            None => Turn::Overdue(Condition::Absent),
         };
         let fetched = match turn {
             Turn::Stored(value, bytes) => Ok((value, bytes)),
@@ -122,7 +124,7 @@ impl<T: 'static> KeyValue<T> {
             flight.land(match &fetched {
                 Ok((_, bytes)) => Landing::Fetched(bytes.clone()),
                 Err(FetchError::Fetch(error)) => Landing::Failed(SharedError::clone(error)),
-                Err(FetchError::State(_)) => Landing::Lost,
+                Err(FetchError::State(error)) => Landing::Refused(error.clone()),
             });
         }
         fetched.map(|(value, _)| value)
@@ -164,7 +166,7 @@ impl<T: 'static> Inner<T> {
                 Ok((value, bytes.into()))
             }
             Err(error) => {
-                if matches!(turn, Turn::Granted) {
+                if matches!(turn, Turn::Granted(_)) {
                     self.release(place).await;
                 }
                 Err(error)
@@ -178,7 +180,7 @@ impl<T: 'static> Inner<T> {
         loop {
             match timeout(self.lease / 3, &mut work).await {
                 Ok(output) => return output,
-                Err(_) if matches!(turn, Turn::Granted) => {
+                Err(_) if matches!(turn, Turn::Granted(_)) => {
                     if let Err(error) = self.store.run(self.lease(place, LeaseVerb::Take)).await {
                         failed(&error);
                     }
@@ -200,6 +202,7 @@ impl<T: 'static> Inner<T> {
                     return Turn::Failed;
                 }
             };
+            let condition = stored.as_deref().map_or(Condition::Absent, only_over);
             if let Some((value, bytes)) = stored.and_then(|stored| self.readable(&place.key, &stored)) {
                 if lease.outcome == LeaseOutcome::Done {
                     self.release(place).await;
@@ -208,10 +211,10 @@ impl<T: 'static> Inner<T> {
                 return Turn::Stored(value, bytes);
             }
             if lease.outcome == LeaseOutcome::Done {
-                return Turn::Granted;
+                return Turn::Granted(condition);
             }
             if Instant::now() >= place.until {
-                return Turn::Overdue;
+                return Turn::Overdue(condition);
             }
             tokio::time::sleep(pause / 2 + random::up_to(pause / 2)).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
@@ -229,20 +232,25 @@ impl<T: 'static> Inner<T> {
         }
     }
 
-    /// Stores what was fetched; a store that cannot is no failure.
+    /// Stores what was fetched, unless somebody wrote meanwhile: that is newer. A store that cannot is no failure.
     async fn keep(&self, place: &Place, turn: &Turn<T>, value: &[u8]) -> Result<(), KvError> {
-        if matches!(turn, Turn::Failed) {
-            return Ok(());
-        }
+        let (Turn::Granted(condition) | Turn::Overdue(condition)) = *turn else { return Ok(()) };
         let (value, _) = self.stored(&place.key, value)?;
-        let set = SetValue { key: place.key.clone(), value, lifetime: place.lifetime };
-        let release = matches!(turn, Turn::Granted).then(|| self.lease(place, LeaseVerb::Release));
-        match self.store.batch((set, release)).await {
+        let effect = Effect::Put(value, place.lifetime);
+        let write = WriteValues::from(Write { key: place.key.clone(), condition, effect });
+        let release = matches!(turn, Turn::Granted(_)).then(|| self.lease(place, LeaseVerb::Release));
+        match self.store.batch((write, release)).await {
             Ok((Err(error), _) | (_, Some(Err(error)))) | Err(error) => _ = failed(&error),
             Ok(_) => {}
         }
         Ok(())
     }
+}
+
+/// A value that cannot be read is replaced, and no other in its place.
+fn only_over(unreadable: &[u8]) -> Condition {
+    let revision = unreadable.strip_prefix(b"1").and_then(|rest| rest.first_chunk());
+    revision.map_or(Condition::Any, |revision| Condition::Revision(*revision))
 }
 
 fn count(what: &'static str) {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::error::SharedError;
+use super::error::{KvError, SharedError};
 use crate::store::key::Key;
 
 /// How a fetch ended.
@@ -18,7 +18,9 @@ pub(super) enum Landing {
     Fetched(Bytes),
     /// The fetcher failed.
     Failed(SharedError),
-    /// It was cancelled, or what it fetched cannot be written.
+    /// What it fetched cannot be written.
+    Refused(KvError),
+    /// It was cancelled.
     Lost,
 }
 

@@ -5,7 +5,8 @@ use super::error::KvError;
 use super::record::Revision;
 use super::ttl::Ttl;
 use crate::store::op::state::{
-    Condition, Effect, RemoveValue, SetValue, Unlink, Why, Write as StoredWrite, WriteOutcome, WriteValues,
+    Condition, Effect, Lifetime, RemoveValue, SetValue, Unlink, Why, Write as StoredWrite, WriteOutcome,
+    WriteValues,
 };
 
 /// The most keys of one call.
@@ -218,6 +219,9 @@ impl<T: 'static> Group<T> {
         });
         let (writes, revisions): (Vec<_>, Vec<_>) =
             prepared.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
+        if let Some(index) = keeps_what_is_removed(&writes) {
+            return Err(KvError::Transaction { index, error: Box::new(KvError::Ttl) });
+        }
         let Some(commit) = WriteValues::new(writes) else { return Ok(Vec::new()) };
         match state.store.run(commit).await? {
             WriteOutcome::Done => Ok(revisions),
@@ -226,6 +230,15 @@ impl<T: 'static> Group<T> {
             }
         }
     }
+}
+
+/// The first write that would keep the time of a value that an earlier one removes: there is none any more.
+fn keeps_what_is_removed(writes: &[StoredWrite]) -> Option<usize> {
+    writes.iter().enumerate().position(|(i, write)| {
+        let last = writes.iter().take(i).rev().find(|before| before.key == write.key);
+        let is_removed = last.is_some_and(|before| matches!(before.effect, Effect::Remove));
+        is_removed && matches!(write.effect, Effect::Put(_, Lifetime::Keep))
+    })
 }
 
 impl<T> std::fmt::Debug for Write<'_, T> {

@@ -130,6 +130,7 @@ impl Locks {
             key: key.clone(),
             token: random::token()?,
             ttl_ms: millis(self.0.ttl),
+            not_after_ms: self.0.store.not_after_ms(),
         };
         let asked = Instant::now();
         // From here on it may be ours, whatever becomes of the answer: dropped, it is given back.
@@ -139,8 +140,12 @@ impl Locks {
             holding.let_go();
             return Ok(Look::Held(Duration::from_millis(answer.held_ms)));
         }
+        let until = asked + self.0.ttl;
+        if until <= Instant::now() {
+            return Ok(Look::Held(Duration::ZERO)); // the answer took as long as the lock lives: it is given back
+        }
         count("acquired");
-        Ok(Look::Taken(Lock::new(holding, answer.fence, asked + self.0.ttl)))
+        Ok(Look::Taken(Lock::new(holding, answer.fence, until)))
     }
 
     /// Does work while it holds a lock: [acquires](Self::acquire) it, hands its fencing number to `work`, extends it each third of its
@@ -190,7 +195,13 @@ impl Locks {
     /// [`LockError::Store`], [`LockError::Name`].
     pub async fn force_release(&self, name: &str) -> Result<bool, LockError> {
         let key = self.key(name)?;
-        let ask = AskLock { verb: LockVerb::Break, key: key.clone(), token: "".into(), ttl_ms: 0 };
+        let ask = AskLock {
+            verb: LockVerb::Break,
+            key: key.clone(),
+            token: "".into(),
+            ttl_ms: 0,
+            not_after_ms: None,
+        };
         let broken = self.0.store.run(ask).await?.outcome == LockOutcome::Done;
         if broken {
             count("broken");

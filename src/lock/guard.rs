@@ -4,16 +4,19 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::runtime::Handle;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::engine::Inner;
 use super::error::LockError;
 use crate::store::StoreError;
 use crate::store::op::lock::{AskLock, LockAnswer, LockOutcome, LockVerb};
 
+/// Between two tries to give a lock back.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
 /// A lock that is held until its time is over, unless it is extended. Give it back with [`release`](Self::release); one that is
-/// dropped is given back in the background, within a tokio runtime, else when its time is over.
+/// dropped is given back in the background, as soon as the store answers.
 ///
 /// Nothing can stop a process that stands still from going on after its time. So what the lock protects should refuse writes with a
 /// [fencing number](Self::fence) lower than one that it has seen.
@@ -125,17 +128,29 @@ impl Drop for Holding {
         let locks = Arc::clone(&self.locks);
         if locks.store.run_in_process(&release).is_some() {
             locks.lines.freed(&release.key);
-        } else if let Ok(runtime) = Handle::try_current() {
+        } else if let Some(runtime) = locks.store.background() {
             runtime.spawn(async move {
-                if let Err(error) = locks.store.run(&release).await {
-                    tracing::debug!(
-                        kind = error.kind().as_str(),
-                        "a lock could not be given back; it ends by itself"
-                    );
-                }
+                give_back(&locks, &release).await;
                 locks.lines.freed(&release.key);
             });
         }
+    }
+}
+
+/// Gives a lock back as soon as the store answers: one that was asked for while it did not may be taken all the same.
+async fn give_back(locks: &Inner, release: &AskLock) {
+    let until = Instant::now() + locks.ttl;
+    let mut pause = FIRST_PAUSE;
+    while let Err(error) = locks.store.run(release).await {
+        if Instant::now() + pause >= until {
+            tracing::debug!(
+                kind = error.kind().as_str(),
+                "a lock could not be given back; it ends by itself"
+            );
+            return;
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
 

@@ -81,13 +81,14 @@ async fn hold(
     mut stopped: oneshot::Receiver<()>,
     tell: watch::Sender<Still>,
 ) -> Result<Still, LockError> {
-    while timeout(lock.ttl() / 3, &mut stopped).await.is_err() {
-        match lock.extend().await {
-            Ok(Still::Held) => {}
-            Err(error) if !lock.remaining().is_zero() => {
+    // Whatever the store does, it is told when the time is over.
+    while timeout((lock.ttl() / 3).min(lock.remaining()), &mut stopped).await.is_err() {
+        match timeout(lock.remaining(), lock.extend()).await {
+            Ok(Ok(Still::Held)) => {}
+            Ok(Err(error)) if !lock.remaining().is_zero() => {
                 tracing::debug!(error = &error as &dyn std::error::Error, "a lock could not be extended yet");
             }
-            Ok(Still::Lost) | Err(_) => {
+            Ok(_) | Err(_) => {
                 count("lost");
                 let _ = tell.send(Still::Lost); // nobody may listen
                 break;

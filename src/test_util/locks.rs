@@ -43,6 +43,10 @@ pub(super) async fn accept(store: &Store, advance: &impl AsyncFn(Duration)) {
     case.ask(LockVerb::Release, "d").await;
     advance(Duration::from_millis(1)).await;
     assert!(case.ask(LockVerb::Take, "e").await.fence > fourth.fence);
+    case.ask(LockVerb::Release, "e").await;
+    let late = case.ask_until(LockVerb::Take, "e", Some(1)).await;
+    assert_eq!((late.outcome, late.held_ms), (LockOutcome::Refused, 0), "nobody waits for it any more");
+    assert!(case.ask_until(LockVerb::Take, "e", Some(u64::MAX >> 12)).await.fence > fourth.fence);
     let ahead = (1u64 << 52).to_string();
     let memory = SetValue { key: case.1.lock_fence(), value: ahead.into(), lifetime: Lifetime::Never };
     assert!(case.0.run(memory).await.expect("serves"));
@@ -56,7 +60,11 @@ struct Case<'a>(&'a Store, Key);
 
 impl Case<'_> {
     async fn ask(&self, verb: LockVerb, token: &str) -> LockAnswer {
-        let ask = AskLock { verb, key: self.1.clone(), token: token.into(), ttl_ms: 200 };
+        self.ask_until(verb, token, None).await
+    }
+
+    async fn ask_until(&self, verb: LockVerb, token: &str, not_after_ms: Option<u64>) -> LockAnswer {
+        let ask = AskLock { verb, key: self.1.clone(), token: token.into(), ttl_ms: 200, not_after_ms };
         self.0.run(ask).await.expect("serves")
     }
 

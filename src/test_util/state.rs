@@ -95,6 +95,8 @@ async fn conditions(case: &Case<'_>) {
         "never made by a revision"
     );
     assert_eq!(case.write(vec![remove(&key, r1)]).await, refused(Why::Changed));
+    let keep = vec![put(&key, Condition::Absent, R1, Lifetime::Keep)];
+    assert_eq!(case.write(keep).await, refused(Why::Missing), "there is no time to keep");
     assert_eq!(case.write(vec![put(&key, Condition::Absent, R1, HOUR)]).await, WriteOutcome::Done);
     assert_eq!(case.write(vec![put(&key, Condition::Absent, R2, HOUR)]).await, refused(Why::Exists));
     assert_eq!(case.write(vec![put(&key, r1, R2, HOUR)]).await, WriteOutcome::Done);

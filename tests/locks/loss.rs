@@ -16,9 +16,11 @@ const TTL: Duration = Duration::from_millis(300);
 #[tokio::test]
 async fn kept_it_is_held_for_as_long_as_the_work_takes() {
     on_both(async |store| {
-        let locks = patient(&store).ttl(TTL).build().unwrap();
+        // Long enough for a busy machine to extend it in time.
+        let ttl = TTL * 5;
+        let locks = patient(&store).ttl(ttl).build().unwrap();
         let kept = locks.acquire("a").await.unwrap().keep().unwrap();
-        tokio::time::sleep(TTL * 10).await;
+        tokio::time::sleep(ttl * 2).await;
         assert_eq!(kept.still(), Still::Held);
         assert!(locks.try_acquire("a").await.unwrap().is_none());
         assert_eq!(kept.release().await.unwrap(), Still::Held);
@@ -139,4 +141,34 @@ async fn fences_only_grow_over_expiry_force_and_restarts() {
     server.tell("FLUSHALL");
     fences.push(locks.acquire("a").await.unwrap().fence());
     assert!(fences.windows(2).all(|pair| pair[0] < pair[1]), "{fences:?}");
+}
+
+/// Whatever the store does: it does not answer at all here, and its deadline is far away.
+#[tokio::test]
+async fn that_its_time_is_over_is_told_then_and_not_when_the_store_answers() {
+    let server = RedisServer::start();
+    let locks = patient(&on_redis(&server)).ttl(TTL).build().unwrap();
+    let kept = locks.acquire("a").await.unwrap().keep().unwrap();
+    server.freeze();
+    kept.lost().await;
+    assert_eq!(kept.still(), Still::Lost);
+    server.thaw();
+    eventually("it is free", async || locks.try_acquire("a").await.unwrap().is_some()).await;
+}
+
+/// Redis carries out what it was sent before it stood still, also for those who are gone.
+#[tokio::test]
+async fn a_lock_that_was_asked_for_in_vain_is_free_when_redis_is_back() {
+    let server = RedisServer::start();
+    let impatient = Store::builder().deadline(Duration::from_millis(50)).connect(&server.url()).unwrap();
+    let impatient = patient(&impatient).ttl(Duration::from_secs(3600)).build().unwrap();
+    drop(impatient.acquire("a").await.unwrap());
+    let locks = patient(&on_redis(&server)).build().unwrap();
+    for _ in 0..5 {
+        eventually("it is free", async || locks.try_acquire("a").await.unwrap().is_some()).await;
+        server.freeze();
+        assert!(matches!(impatient.try_acquire("a").await, Err(LockError::Store(_))));
+        server.thaw();
+    }
+    eventually("it is free", async || locks.try_acquire("a").await.unwrap().is_some()).await;
 }

@@ -141,6 +141,50 @@ async fn a_fetcher_that_fails_is_asked_once_for_all_who_wait() {
     .await;
 }
 
+/// What somebody wrote while it was fetched is newer.
+#[tokio::test]
+async fn a_value_that_was_written_meanwhile_stays() {
+    on_both(async |store| {
+        let carts = carts(&store);
+        let slow = async || {
+            carts.set("a", &cart("new"), HOUR).await.map_err(io::Error::other)?;
+            Ok::<_, io::Error>(cart("old"))
+        };
+        assert_eq!(carts.get_or_fetch("a", HOUR, slow).await.unwrap(), cart("old"));
+        assert_eq!(carts.get("a").await.unwrap(), Some(cart("new")));
+        assert_eq!(carts.get_or_fetch("a", HOUR, never).await.unwrap(), cart("new"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_stored_is_fetched_once_for_all_who_wait() {
+    on_both(async |store| {
+        let small = KeyValue::<Cart>::builder(store, "carts").max_bytes(64).build().unwrap();
+        let (go, told) = oneshot::channel::<()>();
+        let leader = small.clone();
+        let leading = tokio::spawn(async move {
+            let fetch = async || told.await.map(|()| cart(&"x".repeat(100))).map_err(io::Error::other);
+            leader.get_or_fetch("a", HOUR, fetch).await
+        });
+        let following: JoinSet<_> = (0..9)
+            .map(|_| {
+                let small = small.clone();
+                async move { small.get_or_fetch("a", HOUR, never).await }
+            })
+            .collect();
+        // On one thread everybody gets as far as it can before the answer comes.
+        for _ in 0..1000 {
+            tokio::task::yield_now().await;
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        go.send(()).unwrap();
+        assert!(matches!(leading.await.unwrap(), Err(FetchError::State(_))));
+        assert!(following.join_all().await.iter().all(|got| matches!(got, Err(FetchError::State(_)))));
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_fetch_that_is_cancelled_is_taken_over() {
     on_both(async |store| {

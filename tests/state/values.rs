@@ -168,6 +168,11 @@ async fn groups_have_keys_of_their_own() {
         let bad = [Write::remove("x"), Write::remove("")];
         let Err(KvError::Transaction { index: 1, error }) = a.commit(&bad).await else { panic!() };
         assert!(matches!(*error, KvError::Key));
+        let value = cart("b");
+        let new = Write::set("x", &value, Ttl::KeepRemaining);
+        let keeps = [Write::set("x", &value, HOUR), Write::remove("x"), new];
+        let Err(KvError::Transaction { index: 2, error }) = a.commit(&keeps).await else { panic!() };
+        assert!(matches!(*error, KvError::Ttl), "there is no time left to keep");
         assert!(a.get("x").await.unwrap().is_some());
     })
     .await;

@@ -24,6 +24,8 @@ pub struct AskLock {
     pub token: Arc<str>,
     /// For how long it is held from now on unless it is extended, in milliseconds.
     pub ttl_ms: u64,
+    /// By the server's time in milliseconds: later it is not taken, since nobody waits for the answer any more.
+    pub not_after_ms: Option<u64>,
 }
 
 /// What to do with a lock.
@@ -115,6 +117,7 @@ impl Operation for AskLock {
             .arg(&*self.token)
             .int(self.ttl_ms)
             .int(MEMORY_MS)
+            .arg(self.not_after_ms.map(|ms| ms.to_string()).unwrap_or_default())
     }
 
     fn apply(&self, _: &KeyPrefix, db: &mut Db) -> Result<Reply<'static>, StoreError> {
@@ -123,6 +126,7 @@ impl Operation for AskLock {
         let mine = *owner == *self.token;
         let mut done = true;
         match self.verb {
+            LockVerb::Take if self.not_after_ms.is_some_and(|ms| db.now_ms() > ms) => done = false,
             LockVerb::Take if held.is_none() => fence = self.take(db)?,
             LockVerb::Extend if mine => {
                 let held = Value::Text(held.clone().unwrap_or_default());

@@ -5,6 +5,7 @@
 --          2 token     of the holder, random
 --          3 ttl       milliseconds for which it is held from now on
 --          4 memory    milliseconds for which the last fencing number is remembered
+--          5 not after milliseconds by the server's clock, or '': later it is not taken
 -- Returns  { KEYS[1], 1 (done) or 0, fencing number of the holder or 0, milliseconds for which the lock is still held (0: free) }
 --
 -- Invariants: at most one holds it; only its holder extends it and gives it back; of two numbers the later is the larger, also when
@@ -20,6 +21,7 @@ local done, ttl = 0, tonumber(ARGV[3])
 if verb == 'take' and not held then
   local time = redis.call('TIME')
   local now = time[1] * 1000000 + time[2]
+  if ARGV[5] ~= '' and now > tonumber(ARGV[5]) * 1000 then return { lock, 0, 0, 0 } end
   local before = redis.pcall('GET', last)
   before = type(before) == 'string' and tonumber(before) or 0
   fence = string.format('%.0f', math.max(now, before + 1))

@@ -15,8 +15,8 @@ local function refusal(key, condition, ttl)
   local head = redis.pcall('GETRANGE', key, 0, 16)
   if type(head) == 'table' then return head end
   local there = head ~= '' or redis.call('EXISTS', key) == 1
-  if condition == '-' then return there and 'exists' or nil end
-  if condition ~= '*' and head ~= '1' .. string.sub(condition, 2) then return 'changed' end
+  if condition == '-' and there then return 'exists' end
+  if string.sub(condition, 1, 1) == '=' and head ~= '1' .. string.sub(condition, 2) then return 'changed' end
   if ttl == 'keep' and not there then return 'missing' end
 end
 
