@@ -31,7 +31,7 @@ pub enum KvError {
     /// A value does not pass the validation: it was not written; or, when it was read, it stays as it is.
     #[error("the value is not valid: {0}")]
     Invalid(Arc<str>),
-    /// The encoded value is longer than `max_bytes`.
+    /// The encoded value is longer than `max_bytes`, or a member of a set than 1,024 bytes.
     #[error("the value is larger than its bound; store less or raise `max_bytes`")]
     TooLarge,
     /// More keys or writes than one call may have, 1,000.

@@ -12,6 +12,8 @@ use crate::store::op::state::{
 };
 
 const MOST: u64 = 100_000;
+/// The longest member, in bytes.
+const LONGEST: usize = 1024;
 
 /// Bounded sets of names, such as who follows what. Cheap to clone. The embedded store copies a set with each change.
 ///
@@ -52,12 +54,15 @@ impl Members {
         self.space.of(key).ok_or(KvError::Key)
     }
 
-    /// Adds a member; tells whether it is new. The whole set lives for `ttl` from now on. One script.
+    /// Adds a member of up to 1,024 bytes; tells whether it is new. The whole set lives for `ttl` from now on. One script.
     ///
     /// # Errors
     ///
-    /// [`KvError::Full`], [`KvError::Missing`], [`KvError::Key`], [`KvError::Ttl`], [`KvError::Store`].
+    /// [`KvError::TooLarge`], [`KvError::Full`], [`KvError::Missing`], [`KvError::Key`], [`KvError::Ttl`], [`KvError::Store`].
     pub async fn add(&self, key: &str, member: &str, ttl: Ttl) -> Result<bool, KvError> {
+        if member.len() > LONGEST {
+            return Err(KvError::TooLarge);
+        }
         let member = Bytes::copy_from_slice(member.as_bytes());
         let add = AddMember { key: self.key(key)?, member, most: self.most, lifetime: ttl.checked()? };
         match self.store.run(add).await? {

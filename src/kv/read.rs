@@ -9,6 +9,7 @@ use crate::store::op::state::{GetValue, GetValues, Remaining, Remains, Scan};
 
 /// For how long a value lives on. The answer to [`KvReader::remaining`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Remainder {
     /// For this time.
     For(Duration),
@@ -55,8 +56,11 @@ impl<T: 'static> KvReader<T> {
         &self,
         keys: impl IntoIterator<Item = K>,
     ) -> Result<Vec<Result<Option<Versioned<T>>, KvError>>, KvError> {
-        let keys: Vec<_> =
-            keys.into_iter().map(|key| self.state().key(key.as_ref())).collect::<Result<_, _>>()?;
+        let keys: Vec<_> = keys
+            .into_iter()
+            .take(MOST + 1)
+            .map(|key| self.state().key(key.as_ref()))
+            .collect::<Result<_, _>>()?;
         if keys.len() > MOST {
             return Err(KvError::TooMany);
         }

@@ -30,6 +30,7 @@ pub struct Lock {
 /// Whether a lock was still held. The answer to [`Lock::extend`] and [`Lock::release`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
+#[non_exhaustive]
 pub enum Still {
     /// It was.
     Held,

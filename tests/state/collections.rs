@@ -48,6 +48,7 @@ async fn sets_are_bounded_and_know_their_members() {
         assert!(members.add("t", "bob", Ttl::KeepRemaining).await.unwrap());
         assert!(matches!(members.add("t", "carol", HOUR).await, Err(KvError::Full)));
         assert!(matches!(members.add("other", "carol", Ttl::KeepRemaining).await, Err(KvError::Missing)));
+        assert!(matches!(members.add("t", &"x".repeat(1025), HOUR).await, Err(KvError::TooLarge)));
         let mut list = members.list("t").await.unwrap();
         list.sort();
         assert_eq!(

@@ -30,6 +30,7 @@ pub struct AskLock {
 
 /// What to do with a lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum LockVerb {
     /// Take it if nobody holds it, the one who asks included.
     Take,
@@ -54,6 +55,7 @@ pub struct LockAnswer {
 
 /// The verdict on [`AskLock`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum LockOutcome {
     /// It was taken, extended, given back or broken.
     Done,

@@ -24,6 +24,7 @@ pub struct AddMember {
 
 /// The answer to [`AddMember`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Added {
     /// It is a member now.
     New,

@@ -30,6 +30,7 @@ pub const HEAD: usize = 17;
 
 /// How long something lives from now on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Lifetime {
     /// So many milliseconds, at least 1.
     Millis(u64),

@@ -85,6 +85,7 @@ pub struct Remaining(pub Key);
 
 /// The answer to [`Remaining`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Remains {
     /// There is nothing.
     Nothing,

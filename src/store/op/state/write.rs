@@ -82,6 +82,7 @@ impl Operation for RemoveValue {
 
 /// When a [`Write`] may happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Condition {
     /// Always.
     Any,
@@ -93,6 +94,7 @@ pub enum Condition {
 
 /// What a [`Write`] does.
 #[derive(Clone)]
+#[non_exhaustive]
 pub enum Effect {
     /// Puts a value, which begins with its revision.
     Put(Bytes, Lifetime),
@@ -132,6 +134,7 @@ pub struct WriteValues {
 
 /// The answer to [`WriteValues`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum WriteOutcome {
     /// Everything was written.
     Done,
@@ -146,6 +149,7 @@ pub enum WriteOutcome {
 
 /// Why a write was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Why {
     /// Something is there.
     Exists,
