@@ -163,6 +163,17 @@ pub fn problem_response(status: StatusCode) -> Response<Bytes> {
     problem::<()>(status).map(KeepBody::into_own)
 }
 
+/// The same for what extractors and calls on sessions fail with, of which the client hears the status alone. The log has the error: where
+/// it is a fault of the server's own (500) as one, and else for who debugs.
+#[must_use]
+pub fn error_response(status: StatusCode, error: &(dyn std::error::Error + 'static)) -> Response<Bytes> {
+    match status {
+        StatusCode::INTERNAL_SERVER_ERROR => tracing::error!("{error}"),
+        _ => tracing::debug!(error, "a session call failed"),
+    }
+    problem_response(status)
+}
+
 pub(crate) fn problem<B>(status: StatusCode) -> Response<KeepBody<B>> {
     Problem::new(status).into_response()
 }

@@ -21,6 +21,8 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[doc(hidden)]
+pub mod adapter;
 pub mod body;
 pub mod cache;
 pub mod clock;

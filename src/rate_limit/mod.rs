@@ -131,8 +131,8 @@ pub use fields::{
 };
 pub use key::{KeyPart, LimitKey};
 pub use layer::{
-    Cost, RateLimitBody, RateLimitLayer, RateLimitLayerBuilder, RateLimitService, RateLimits, RefusalCause,
-    Refused, ResponseFuture, Settle, WithoutKey,
+    Cost, NotCounted, RateLimitBody, RateLimitLayer, RateLimitLayerBuilder, RateLimitService, RateLimits,
+    RefusalCause, Refused, ResponseFuture, Settle, WithoutKey,
 };
 #[doc(hidden)]
 pub use layer::{Gate, Step};

@@ -69,6 +69,7 @@ mod cookie;
 mod engine;
 mod error;
 mod event;
+mod extract;
 mod finish;
 mod future;
 mod handle;
@@ -91,6 +92,9 @@ pub use cookie::{CookieError, SameSite, SessionCookie, SessionCookieBuilder, coo
 pub use engine::{CookieLifetime, CorruptEntry, FailurePolicy, Sessions};
 pub use error::{SessionConfigError, SessionError};
 pub use event::SessionEvent;
+pub use extract::NoSession;
+#[doc(hidden)]
+pub use extract::extract;
 pub use finish::Finish;
 pub use future::ResponseFuture;
 pub use handle::Session;

@@ -8,6 +8,7 @@ pub enum Suite {
     Sessions,
     Limits,
     Cache,
+    Actix,
 }
 
 impl Suite {
@@ -16,6 +17,7 @@ impl Suite {
             "sessions" => Some(Self::Sessions),
             "limits" => Some(Self::Limits),
             "cache" => Some(Self::Cache),
+            "actix" => Some(Self::Actix),
             _ => None,
         }
     }
@@ -55,6 +57,14 @@ const fn cached(name: &'static str, limit: &'static str, server: Kind, path: &'s
     Case { suite: Suite::Cache, ..get(name, limit, server, path) }
 }
 
+const fn actix(name: &'static str, limit: &'static str, server: Kind, path: &'static str) -> Case {
+    Case { suite: Suite::Actix, ..get(name, limit, server, path) }
+}
+
+const fn actix_post(name: &'static str, limit: &'static str, server: Kind, path: &'static str) -> Case {
+    Case { method: "POST", ..actix(name, limit, server, path) }
+}
+
 const BARE: &str = "bare handler";
 const GET: &str = "limit: GET";
 const GET_JSON: &str = "limit: GET, the demo's answer";
@@ -63,6 +73,10 @@ const BARE_LIMITS: &str = "bare handler, no cookie";
 const PAGE_1K: &str = "limit: GET 1 KiB";
 const PAGE_64K: &str = "limit: GET 64 KiB";
 const SCRIPT: &str = "limit: the same script";
+const ACTIX_READ: &str = "actix limit: HGETALL";
+const ACTIX_WRITE: &str = "actix limit: HGETALL, script";
+const ACTIX_SCRIPT: &str = "actix limit: the same script";
+const ACTIX_PAGE: &str = "actix limit: GET 1 KiB";
 
 pub const CASES: &[Case] = &[
     get(BARE, BARE, Kind::Limit, "/untouched"),
@@ -102,6 +116,17 @@ pub const CASES: &[Case] = &[
     cached("tower-keep embedded, 64 KiB", PAGE_64K, Kind::Cache, "/memory-64k"),
     cached("tower-http-cache in memory, 64 KiB", PAGE_64K, Kind::TowerHttpCache, "/memory-64k"),
     cached("axum-response-cache, 64 KiB", PAGE_64K, Kind::AxumResponseCache, "/memory-64k"),
+    actix(ACTIX_READ, ACTIX_READ, Kind::ActixLimit, "/hgetall"),
+    actix("tower-keep-actix read", ACTIX_READ, Kind::ActixOurs, "/read"),
+    actix("actix-session read", ACTIX_READ, Kind::ActixSession, "/read"),
+    actix_post(ACTIX_WRITE, ACTIX_WRITE, Kind::ActixLimit, "/write"),
+    actix_post("tower-keep-actix write", ACTIX_WRITE, Kind::ActixOurs, "/write"),
+    actix_post("actix-session write", ACTIX_WRITE, Kind::ActixSession, "/write"),
+    actix(ACTIX_SCRIPT, ACTIX_SCRIPT, Kind::ActixLimit, "/script"),
+    actix("tower-keep-actix limit", ACTIX_SCRIPT, Kind::ActixOurs, "/admitted"),
+    actix("actix-limitation", ACTIX_SCRIPT, Kind::ActixLimitation, "/admitted"),
+    actix(ACTIX_PAGE, ACTIX_PAGE, Kind::ActixLimit, "/page"),
+    actix("tower-keep-actix hit, 1 KiB", ACTIX_PAGE, Kind::ActixOurs, "/page"),
 ];
 
 /// Further ratios, of the first to the second.
@@ -123,4 +148,7 @@ pub const PAIRS: &[(&str, &str)] = &[
     ("tower-keep embedded, 1 KiB", "axum-response-cache, 1 KiB"),
     ("tower-keep embedded, 64 KiB", "tower-http-cache in memory, 64 KiB"),
     ("tower-keep embedded, 64 KiB", "axum-response-cache, 64 KiB"),
+    ("tower-keep-actix read", "actix-session read"),
+    ("tower-keep-actix write", "actix-session write"),
+    ("tower-keep-actix limit", "actix-limitation"),
 ];

@@ -16,9 +16,9 @@ use std::time::Duration;
 use cases::{CASES, Case, Suite};
 use keep_testing::RedisServer;
 use report::{Round, Rounds};
-use servers::{Error, HASH, Kind, PAGES, STRING, Server};
+use servers::{ACTIX_HASH, Error, HASH, Kind, PAGES, STRING, Server};
 
-const USAGE: &str = "usage: peers [--rounds N] [--seconds N] [--connections N] [--demo PATH] [sessions|limits|cache|part of a case's name]...";
+const USAGE: &str = "usage: peers [--rounds N] [--seconds N] [--connections N] [--demo PATH] [sessions|limits|cache|actix|part of a case's name]...";
 
 struct Options {
     rounds: usize,
@@ -79,14 +79,24 @@ fn bench(options: &Options) -> Result<(), Error> {
         return Err(USAGE.into());
     }
     let redis = RedisServer::start();
-    let needed = |kind: &Kind| sessions || cases.iter().any(|case| case.server == *kind);
+    let used = |kind: Kind| cases.iter().any(|case| case.server == kind);
+    let makes_sessions = |kind| matches!(kind, Kind::Ours | Kind::TowerSessions | Kind::Demo);
+    let actix = cases.iter().any(|case| case.suite == Suite::Actix);
+    let needed = |kind: &Kind| {
+        used(*kind)
+            || sessions && makes_sessions(*kind)
+            || actix && matches!(kind, Kind::ActixOurs | Kind::ActixSession)
+    };
     let start = |kind| Ok((kind, Server::start(kind, &redis.url(), &options.demo)?));
     let servers =
         Kind::ALL.into_iter().filter(needed).map(start).collect::<Result<HashMap<_, _>, Error>>()?;
     for (name, bytes) in PAGES {
         let () = redis.cmd("SET", &[&format!("limit:{name}"), &"x".repeat(bytes)]);
     }
-    let cookies = if sessions { prepare(&redis, &servers)? } else { HashMap::new() };
+    let mut cookies = if sessions { prepare(&redis, &servers)? } else { HashMap::new() };
+    if actix {
+        prepare_actix(&redis, &servers, &mut cookies)?;
+    }
     for case in cases.iter().filter(|case| case.status == "429") {
         // The one request that is admitted.
         load::fetch(servers[&case.server].addr, &load::request(case.method, case.path, "", ""))?;
@@ -103,9 +113,9 @@ fn bench(options: &Options) -> Result<(), Error> {
         for i in 0..cases.len() {
             let case = &cases[(i + round) % cases.len()];
             let server = &servers[&case.server];
-            let cookie = match case.suite {
-                Suite::Sessions => format!("cookie: {}\r\n", cookies[&case.server]),
-                Suite::Limits | Suite::Cache => String::new(),
+            let cookie = match (case.suite, cookies.get(&case.server)) {
+                (Suite::Sessions | Suite::Actix, Some(cookie)) => format!("cookie: {cookie}\r\n"),
+                _ => String::new(),
             };
             eprint!("\rround {} of {}: {:40}", round + 1, options.rounds, case.name);
             rounds.entry(case.name).or_default().push(measure(case, server, &cookie, &redis, options)?);
@@ -144,6 +154,24 @@ fn prepare(redis: &RedisServer, servers: &HashMap<Kind, Server>) -> Result<HashM
     println!("a session of the demo: {} fields, {bytes} bytes; so is the limit's value", fields.len() / 2);
     cookies.insert(Kind::Limit, cookie);
     Ok(cookies)
+}
+
+/// The same on actix-web's servers.
+fn prepare_actix(
+    redis: &RedisServer,
+    servers: &HashMap<Kind, Server>,
+    cookies: &mut HashMap<Kind, String>,
+) -> Result<(), Error> {
+    for kind in [Kind::ActixOurs, Kind::ActixSession] {
+        let response = load::fetch(servers[&kind].addr, &load::request("POST", "/write", "", ""))?;
+        cookies.insert(kind, response.cookie().ok_or("a server made no session")?.to_owned());
+    }
+    // The limit reads the same request as ours, cookie and all.
+    let cookie = cookies[&Kind::ActixOurs].clone();
+    let handle = cookie.split(['=', '.']).nth(1).ok_or("not a session's cookie")?;
+    let () = redis.cmd("COPY", &[&format!("keep:session:{handle}"), ACTIX_HASH]);
+    cookies.insert(Kind::ActixLimit, cookie);
+    Ok(())
 }
 
 fn measure(

@@ -1,5 +1,6 @@
 //! The same log of requests through the demo on axum and the one on actix-web, both as programs and each on a Redis of its own: status,
-//! cookies, fields and bodies are the same, and so is what Redis was asked.
+//! cookies, fields and bodies are the same, and so is what Redis was asked. And a suite of requests with written answers, for the core alone
+//! too.
 
 #![allow(
     clippy::unwrap_used,
@@ -16,9 +17,11 @@ mod client;
 #[allow(dead_code, reason = "the demo's tests use the rest")]
 mod program;
 
+mod apps;
 mod compare;
 mod pair;
 mod script;
+mod suite;
 mod words;
 
 use keep_testing::RedisServer;

@@ -2,25 +2,16 @@
 
 use std::error::Error;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
-use actix_web::body::{BodySize, MessageBody};
+use actix_web::body::{BodySize, BodyStream, BoxBody, MessageBody, SizedStream};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyDataStream;
 
 pin_project_lite::pin_project! {
     /// A body of actix-web.
     pub(crate) struct AsHttp<B> { #[pin] pub(crate) body: B }
-}
-
-pin_project_lite::pin_project! {
-    /// A body for actix-web.
-    pub(crate) struct AsActix<B> {
-        #[pin]
-        pub(crate) body: B,
-        // The length that the head names, where the body itself is not sent (RFC 9110 §9.3.2).
-        pub(crate) unsent: u64,
-    }
 }
 
 impl<B: MessageBody> Body for AsHttp<B> {
@@ -47,26 +38,16 @@ impl<B: MessageBody> Body for AsHttp<B> {
     }
 }
 
-impl<B: Body<Data = Bytes, Error: Into<Box<dyn Error>>>> MessageBody for AsActix<B> {
-    type Error = B::Error;
-
-    fn size(&self) -> BodySize {
-        match self.body.size_hint().exact() {
-            Some(0) => BodySize::Sized(self.unsent),
-            Some(length) => BodySize::Sized(length),
-            None => BodySize::Stream,
-        }
-    }
-
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, B::Error>>> {
-        let mut body = self.project().body;
-        loop {
-            match ready!(body.as_mut().poll_frame(cx)).map(|frame| frame.map(Frame::into_data)) {
-                Some(Ok(Ok(data))) => return Poll::Ready(Some(Ok(data))),
-                Some(Ok(Err(_))) => {} // actix-web has no trailers
-                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
-                None => return Poll::Ready(None),
-            }
-        }
+/// A body for actix-web, which has no trailers. `named` is the length in the head where the body itself is not sent (RFC 9110 §9.3.2).
+pub(crate) fn as_actix<B>(body: B, named: Option<u64>) -> BoxBody
+where
+    B: Body<Data = Bytes, Error: Into<Box<dyn Error>>> + 'static,
+{
+    let length = body.size_hint().exact();
+    let data = BodyDataStream::new(body);
+    match length {
+        Some(0) => BoxBody::new(SizedStream::new(named.unwrap_or(0), data)),
+        Some(length) => BoxBody::new(SizedStream::new(length, data)),
+        None => BoxBody::new(BodyStream::new(data)),
     }
 }

@@ -3,18 +3,19 @@
 use std::convert::Infallible;
 use std::rc::Rc;
 
-use actix_web::body::{BoxBody, EitherBody, MessageBody};
-use actix_web::dev::{Service, ServiceRequest, ServiceResponse};
+use actix_web::body::EitherBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::test::TestRequest;
 use actix_web::{Error, HttpMessage, HttpRequest, HttpResponse, rt};
 use http::header::CONTENT_LENGTH;
 use http::request::Parts;
 
-use crate::answered::{Origin, split};
-use crate::bodies::{AsActix, AsHttp};
-use crate::head::{copied, head_of, with_extensions, write_head, write_headers};
+use crate::answered::{Origin, join, split};
+use crate::bodies::{AsHttp, as_actix};
+use crate::head::{copied, head_of, with_extensions, with_head, write_headers};
+use crate::middleware::{Answered, Inner};
 
-use tower_keep::cache::{CacheBody, Entrance, Next};
+use tower_keep::cache::{CacheBody, Entrance, Next, ToHandler, Visit};
 pub use tower_keep::cache::{
     CacheConfigError, CacheError, CachePolicy, CacheTags, HttpCache, HttpCacheBuilder, NoStore, Purging,
     SessionRule, StoreFor, UnkeyedInput, rules,
@@ -36,57 +37,56 @@ impl CacheMiddleware {
 
 crate::middleware::middleware!(CacheMiddleware, CacheService, HttpCache, handle);
 
-type Sent<B> = http::Response<AsHttp<EitherBody<B>>>;
-type Answer<B> = http::Response<CacheBody<AsHttp<EitherBody<B>>>>;
+/// A response on its way to the core, and one that comes from it.
+type Sent<S> = http::Response<AsHttp<EitherBody<<S as Inner>::Body>>>;
+type Answer<S> = http::Response<CacheBody<AsHttp<EitherBody<<S as Inner>::Body>>>>;
 
-async fn handle<S, B>(
-    cache: HttpCache,
-    inner: Rc<S>,
-    request: ServiceRequest,
-) -> Result<ServiceResponse<EitherBody<B>>, Error>
-where
-    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
-    B: MessageBody + 'static,
-{
+/// What is seldom is in boxes, so that the future of a hit is small.
+async fn handle<S: Inner>(cache: HttpCache, inner: Rc<S>, request: ServiceRequest) -> Answered<S> {
     let Some(head) = copied(request.request()) else {
         return Ok(inner.call(request).await?.map_into_left_body()); // no URL that a cache could know
     };
-    let headers = head.headers.clone();
     let mut visit = match cache.enter(head) {
-        Entrance::Visit(visit) => visit,
+        Entrance::Visit(visit) => Box::new(visit),
         Entrance::Aside(aside) => {
-            let (origin, shell, sent) = lift(inner.call(request).await);
-            return origin.join(lower(shell, aside.answer(sent).await));
+            let (origin, shell, sent) = lift::<S>(inner.call(request).await);
+            return join(origin, lower::<S, _>(shell, Box::pin(aside.answer(sent)).await));
         }
     };
     match visit.next().await {
-        Next::Answer(answer) => Ok(request.into_response(lower(HttpResponse::Ok().finish(), answer))),
-        Next::Handler(to) => {
-            let mut place = None;
-            let handler = async |head: Parts| {
-                let (origin, shell, sent) = lift(inner.call(as_seen(request, &headers, head)).await);
-                place = Some((origin, shell));
-                Ok::<_, Infallible>(sent)
-            };
-            let Ok(answer) = visit.ask(to, handler).await;
-            match place {
-                Some((origin, shell)) => origin.join(lower(shell, answer)),
-                None => Err(actix_web::error::ErrorInternalServerError("the handler was not asked")),
-            }
-        }
+        Next::Answer(answer) => Ok(request.into_response(lower::<S, _>(HttpResponse::Ok().finish(), answer))),
+        Next::Handler(to) => Box::pin(ask::<S>(*visit, to, inner, request)).await,
         Next::Refresh(answer, to) => {
             let outside = stand_in(request.request());
-            rt::spawn(visit.refresh(to, async move |head: Parts| {
-                let (_, _, sent) = lift(inner.call(as_seen(request, &headers, head)).await);
-                Ok::<_, Infallible>(sent)
+            rt::spawn(visit.refresh(to, async move |head| {
+                Ok::<_, Infallible>(lift::<S>(inner.call(as_seen(request, head)).await).2)
             }));
-            Ok(ServiceResponse::new(outside, lower(HttpResponse::Ok().finish(), answer)))
+            Ok(ServiceResponse::new(outside, lower::<S, _>(HttpResponse::Ok().finish(), answer)))
         }
     }
 }
 
+async fn ask<S: Inner>(
+    visit: Visit,
+    to: Box<ToHandler>,
+    inner: Rc<S>,
+    request: ServiceRequest,
+) -> Answered<S> {
+    let mut place = None;
+    let handler = async |head| {
+        let (origin, shell, sent) = lift::<S>(inner.call(as_seen(request, head)).await);
+        place = Some((origin, shell));
+        Ok::<_, Infallible>(sent)
+    };
+    let Ok(answer) = visit.ask(to, handler).await;
+    match place {
+        Some((origin, shell)) => join(origin, lower::<S, _>(shell, answer)),
+        None => Err(actix_web::error::ErrorInternalServerError("the handler was not asked")),
+    }
+}
+
 /// A response for the core: where it belongs, what remains of it here, and its head and body.
-fn lift<B: MessageBody>(answered: Result<ServiceResponse<B>, Error>) -> (Origin, HttpResponse<()>, Sent<B>) {
+fn lift<S: Inner>(answered: Result<ServiceResponse<S::Body>, Error>) -> (Origin, HttpResponse<()>, Sent<S>) {
     let (origin, response) = split(answered);
     let head = head_of(&response);
     let (shell, body) = response.into_parts();
@@ -94,29 +94,19 @@ fn lift<B: MessageBody>(answered: Result<ServiceResponse<B>, Error>) -> (Origin,
 }
 
 /// The core's answer in what remains of the handler's response.
-fn lower<B, T>(shell: HttpResponse<T>, answer: Answer<B>) -> HttpResponse<EitherBody<B>>
-where
-    B: MessageBody + 'static,
-{
+fn lower<S: Inner, T>(shell: HttpResponse<T>, answer: Answer<S>) -> HttpResponse<EitherBody<S::Body>> {
     let (head, body) = answer.into_parts();
+    let length = || head.headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok();
     let body = match body.into_inner() {
         Ok(inner) => inner.body,
-        Err(body) => {
-            let named =
-                head.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-            EitherBody::right(BoxBody::new(AsActix { body, unsent: named.unwrap_or(0) }))
-        }
+        Err(body) => EitherBody::right(as_actix(body, length())),
     };
-    let mut response = shell.set_body(body);
-    write_head(head.status, &head.headers, &mut response);
-    response
+    with_head(shell.set_body(body), head.status, &head.headers)
 }
 
-/// The request as its handler is to see it. `headers` are those that it has.
-fn as_seen(mut request: ServiceRequest, headers: &http::HeaderMap, head: Parts) -> ServiceRequest {
-    if head.headers != *headers {
-        write_headers(&head.headers, request.headers_mut());
-    }
+/// The request as its handler is to see it.
+fn as_seen(mut request: ServiceRequest, head: Parts) -> ServiceRequest {
+    write_headers(&head.headers, request.headers_mut());
     if head.uri.query() != request.uri().query()
         && let Ok(uri) = head.uri.to_string().parse()
     {
@@ -129,15 +119,9 @@ fn as_seen(mut request: ServiceRequest, headers: &http::HeaderMap, head: Parts) 
 /// What middlewares outside see while the request itself is with the handler: actix-web has no way to copy a request that is still to be
 /// routed, and panics if two hold one.
 fn stand_in(request: &HttpRequest) -> HttpRequest {
-    let mut head = TestRequest::default().method(request.method().clone()).version(request.version());
-    head = head.uri(&request.uri().to_string());
-    for line in request.headers() {
-        head = head.append_header(line);
-    }
-    if let Some(peer) = request.peer_addr() {
-        head = head.peer_addr(peer);
-    }
-    let outside = head.to_http_request();
+    let mut outside = TestRequest::with_uri(&request.uri().to_string()).to_srv_request();
+    *outside.head_mut() = request.head().clone();
+    let (outside, _) = outside.into_parts();
     std::mem::swap(&mut *outside.extensions_mut(), &mut *request.extensions_mut());
     outside
 }

@@ -24,11 +24,6 @@ pub(crate) fn with_extensions<T>(request: &impl HttpMessage, change: impl FnOnce
     changed
 }
 
-/// One of these extensions.
-pub(crate) fn extension<T: Clone + Send + Sync + 'static>(request: &impl HttpMessage) -> Option<T> {
-    request.extensions().get::<Extensions>()?.get::<T>().cloned()
-}
-
 /// A request as engines see it.
 pub(crate) struct View<'a> {
     request: &'a HttpRequest,
@@ -93,7 +88,8 @@ pub(crate) fn copied(request: &HttpRequest) -> Option<http::request::Parts> {
 /// A response's head, to be kept, with what the handler says to the core.
 pub(crate) fn head_of<B>(response: &HttpResponse<B>) -> http::response::Parts {
     let (mut parts, ()) = Response::new(()).into_parts();
-    parts.status = status(response.status().as_u16());
+    parts.status =
+        StatusCode::from_u16(response.status().as_u16()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     parts.headers = headers(response.headers());
     let said = response.extensions();
     said.get::<Cost>().map(|cost| parts.extensions.insert(*cost));
@@ -103,39 +99,36 @@ pub(crate) fn head_of<B>(response: &HttpResponse<B>) -> http::response::Parts {
     parts
 }
 
-/// Gives a response this status and these fields and no others.
-pub(crate) fn write_head<B>(status: StatusCode, headers: &HeaderMap, response: &mut HttpResponse<B>) {
+/// A response with this status, these fields and no others.
+pub(crate) fn with_head<B>(
+    mut response: HttpResponse<B>,
+    status: StatusCode,
+    headers: &HeaderMap,
+) -> HttpResponse<B> {
     *response.status_mut() = old_status(status);
     write_headers(headers, response.headers_mut());
+    response
 }
 
 /// Makes these the only fields.
 pub(crate) fn write_headers(headers: &HeaderMap, old: &mut old::header::HeaderMap) {
     old.clear();
-    for (name, value) in headers {
-        Section(old).append(name.clone(), value.clone());
-    }
+    headers.iter().for_each(|(name, value)| Section(old).add(name, value));
 }
 
 /// A response of the core's own.
 pub(crate) fn own<B>(response: Response<Bytes>) -> HttpResponse<EitherBody<B>> {
-    let (parts, body) = response.into_parts();
-    let mut response =
-        HttpResponse::with_body(old_status(parts.status), EitherBody::right(BoxBody::new(body)));
-    write_headers(&parts.headers, response.headers_mut());
-    response
+    let (head, body) = response.into_parts();
+    let body = EitherBody::right(BoxBody::new(body));
+    with_head(HttpResponse::Ok().finish().set_body(body), head.status, &head.headers)
 }
 
 /// The header section of a response.
 pub(crate) struct Section<'a>(pub(crate) &'a mut old::header::HeaderMap);
 
-impl HeaderSection for Section<'_> {
-    fn each_line(&self, name: &HeaderName, visit: &mut dyn FnMut(&[u8])) {
-        self.0.get_all(name.as_str()).for_each(|value| visit(value.as_bytes()));
-    }
-
-    /// What is a name or a value in one version is one in the other.
-    fn append(&mut self, name: HeaderName, value: HeaderValue) {
+impl Section<'_> {
+    /// Adds a line. What is a name or a value in one version is one in the other.
+    fn add(&mut self, name: &HeaderName, value: &HeaderValue) {
         if let (Ok(name), Ok(mut line)) = (
             old::header::HeaderName::from_bytes(name.as_str().as_bytes()),
             old::header::HeaderValue::from_bytes(value.as_bytes()),
@@ -143,6 +136,16 @@ impl HeaderSection for Section<'_> {
             line.set_sensitive(value.is_sensitive());
             self.0.append(name, line);
         }
+    }
+}
+
+impl HeaderSection for Section<'_> {
+    fn each_line(&self, name: &HeaderName, visit: &mut dyn FnMut(&[u8])) {
+        self.0.get_all(name.as_str()).for_each(|value| visit(value.as_bytes()));
+    }
+
+    fn append(&mut self, name: HeaderName, value: HeaderValue) {
+        self.add(&name, &value);
     }
 
     fn remove(&mut self, name: &HeaderName) {
@@ -158,10 +161,6 @@ fn headers(old: &old::header::HeaderMap) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(old.len());
     old.iter().filter_map(line).for_each(|(name, value)| _ = headers.append(name, value));
     headers
-}
-
-fn status(code: u16) -> StatusCode {
-    StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
 pub(crate) fn old_status(status: StatusCode) -> old::StatusCode {

@@ -1,15 +1,33 @@
 //! What the three middlewares have in common: the way from a `Transform` over an engine to a future, which need not be `Send`.
 
+use actix_web::Error;
+use actix_web::body::{EitherBody, MessageBody};
+use actix_web::dev::{Service, ServiceRequest, ServiceResponse};
+
+/// The service inside of a middleware.
+pub trait Inner:
+    Service<ServiceRequest, Response = ServiceResponse<Self::Body>, Error = Error> + 'static
+{
+    type Body: MessageBody + 'static;
+}
+
+impl<S, B> Inner for S
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
+    B: MessageBody + 'static,
+{
+    type Body = B;
+}
+
+/// The answer of a middleware around `S`: with the inner service's body, or one of ours.
+pub(crate) type Answered<S> = Result<ServiceResponse<EitherBody<<S as Inner>::Body>>, Error>;
+
 /// `$handle` is called with the engine, the inner service and a request.
 macro_rules! middleware {
     ($middleware:ident, $service:ident, $engine:ty, $handle:path) => {
-        impl<S, B> actix_web::dev::Transform<S, ServiceRequest> for $middleware
-        where
-            S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
-            B: MessageBody + 'static,
-        {
-            type Response = ServiceResponse<EitherBody<B>>;
-            type Error = Error;
+        impl<S: Inner> actix_web::dev::Transform<S, ServiceRequest> for $middleware {
+            type Response = ServiceResponse<actix_web::body::EitherBody<S::Body>>;
+            type Error = actix_web::Error;
             type InitError = ();
             type Transform = $service<S>;
             type Future = std::future::Ready<Result<Self::Transform, ()>>;
@@ -27,14 +45,10 @@ macro_rules! middleware {
             engine: $engine,
         }
 
-        impl<S, B> Service<ServiceRequest> for $service<S>
-        where
-            S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
-            B: MessageBody + 'static,
-        {
-            type Response = ServiceResponse<EitherBody<B>>;
-            type Error = Error;
-            type Future = std::pin::Pin<Box<dyn Future<Output = Result<Self::Response, Error>>>>;
+        impl<S: Inner> actix_web::dev::Service<ServiceRequest> for $service<S> {
+            type Response = ServiceResponse<actix_web::body::EitherBody<S::Body>>;
+            type Error = actix_web::Error;
+            type Future = std::pin::Pin<Box<dyn Future<Output = Answered<S>>>>;
 
             actix_web::dev::forward_ready!(inner);
 

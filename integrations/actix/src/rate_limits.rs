@@ -1,22 +1,18 @@
-//! Rate limits: the middleware, rules from what actix-web knows of a request, and the decision as an extractor.
+//! Rate limits: the middleware, and rules from what actix-web knows of a request.
 
-use std::future::{Ready, ready};
-use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use actix_web::body::{EitherBody, MessageBody};
-use actix_web::dev::{Payload, Service, ServiceRequest, ServiceResponse};
-use actix_web::{Error, FromRequest, HttpRequest};
+use actix_web::body::EitherBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
 use tower_keep::rate_limit::{
-    By, ByClient, Gate, KeyPart, RateLimitLayer, RateLimitLayerBuilder, RateLimiter, RateLimits, Step,
-    TrustedProxies,
+    By, ByClient, Gate, KeyPart, RateLimitLayer, RateLimitLayerBuilder, RateLimiter, Step, TrustedProxies,
 };
 
-use crate::answered::split;
-use crate::bodies::{AsActix, AsHttp};
-use crate::head::{Section, View, extension, head_of, own, with_extensions};
-use crate::problem::RateLimitRejection;
+use crate::answered::{join, split};
+use crate::bodies::{AsHttp, as_actix};
+use crate::head::{Section, View, head_of, own, with_extensions};
+use crate::middleware::{Answered, Inner};
 
 /// Asks a limiter about each request before the handler runs or the body is touched; see [`RateLimitLayer`], whose settings and answers
 /// these are.
@@ -44,15 +40,7 @@ impl From<RateLimitLayer> for RateLimitMiddleware {
 
 crate::middleware::middleware!(RateLimitMiddleware, RateLimitService, Arc<Gate>, handle);
 
-async fn handle<S, B>(
-    gate: Arc<Gate>,
-    inner: Rc<S>,
-    request: ServiceRequest,
-) -> Result<ServiceResponse<EitherBody<B>>, Error>
-where
-    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
-    B: MessageBody + 'static,
-{
+async fn handle<S: Inner>(gate: Arc<Gate>, inner: Rc<S>, request: ServiceRequest) -> Answered<S> {
     let mut step = gate.start(&View::of(request.request()));
     let limits = loop {
         match step {
@@ -69,13 +57,12 @@ where
         match gate.settle(&limits, &head_of(&response)) {
             Some(settling) => settling.await,
             None => {
-                let metered =
-                    |body| AsActix { body: gate.metered(&limits, AsHttp { body }), unsent: 0 }.boxed();
+                let metered = |body| as_actix(gate.metered(&limits, AsHttp { body }), None);
                 response = response.map_body(|_, body| EitherBody::right(metered(body)));
             }
         }
     }
-    origin.join(response)
+    join(origin, response)
 }
 
 /// Counts by the client's address. The peer's is the connection's; forwarding headers count from trusted proxies alone.
@@ -87,27 +74,4 @@ pub fn by_client(proxies: TrustedProxies) -> ByClient {
 /// whole app or scope finds no key.
 pub fn by_route() -> By {
     By::request(|request| Some(KeyPart::path(&request.route()?).into_owned()))
-}
-
-/// What the rate limit middlewares outside decided about this request: what is left, limit by limit.
-///
-/// As `Option<RateLimitStatus>` it is `None` where none counted the request: there is none, or each skipped it.
-#[derive(Clone, Debug)]
-pub struct RateLimitStatus(pub RateLimits);
-
-impl Deref for RateLimitStatus {
-    type Target = RateLimits;
-
-    fn deref(&self) -> &RateLimits {
-        &self.0
-    }
-}
-
-impl FromRequest for RateLimitStatus {
-    type Error = RateLimitRejection;
-    type Future = Ready<Result<Self, RateLimitRejection>>;
-
-    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(extension(request).map(Self).ok_or(RateLimitRejection::MissingMiddleware))
-    }
 }

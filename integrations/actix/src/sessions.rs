@@ -2,15 +2,14 @@
 
 use std::rc::Rc;
 
-use actix_web::Error;
-use actix_web::body::{EitherBody, MessageBody};
-use actix_web::dev::{Service, ServiceRequest, ServiceResponse};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
 use http::StatusCode;
 use tower_keep::body::problem_response;
 use tower_keep::session::Sessions;
 
-use crate::answered::split;
+use crate::answered::{join, split};
 use crate::head::{Section, View, own, with_extensions};
+use crate::middleware::{Answered, Inner};
 
 /// Gives each request a session, and saves it after the handler and before the response goes out. See the
 /// [core's module](tower_keep::session) for what sessions are and what they cost.
@@ -27,15 +26,7 @@ impl SessionMiddleware {
 
 crate::middleware::middleware!(SessionMiddleware, SessionService, Sessions, handle);
 
-async fn handle<S, B>(
-    sessions: Sessions,
-    inner: Rc<S>,
-    request: ServiceRequest,
-) -> Result<ServiceResponse<EitherBody<B>>, Error>
-where
-    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
-    B: MessageBody + 'static,
-{
+async fn handle<S: Inner>(sessions: Sessions, inner: Rc<S>, request: ServiceRequest) -> Answered<S> {
     if !sessions.allows_origin(&View::of(request.request())) {
         return Ok(request.into_response(own(problem_response(StatusCode::FORBIDDEN))));
     }
@@ -50,5 +41,5 @@ where
         Some(failure) => response = own(problem_response(failure.status())),
         None => finish.write(&mut Section(response.headers_mut())),
     }
-    origin.join(response)
+    join(origin, response)
 }

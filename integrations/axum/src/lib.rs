@@ -28,17 +28,29 @@
 //! | [`OptionalSession`] | anonymous and read-only | 500 |
 //! | `Option<Session>` | as the layer's policy says | `None` |
 //!
+//! For apps with several session layers, each session is found by its layer's namespace:
+//!
+//! ```
+//! # use tower_keep_axum::{Named, SessionName};
+//! struct Admin;
+//! impl SessionName for Admin {
+//!     const NAMESPACE: &'static str = "admin";
+//! }
+//! async fn handler(session: Named<Admin>) -> String {
+//!     session.principal().unwrap_or_default()
+//! }
+//! ```
+//!
 //! For rate limits there are [`RateLimitStatus`], [`by_client`] and [`by_route`]; for the response cache, [`cache`] with parts of
 //! responses.
 
 pub mod cache;
-mod problem;
-mod rate_limit_extract;
-mod session_extract;
+mod extract;
+mod rate_limits;
 
-pub use problem::{RateLimitRejection, SessionProblem, SessionRejection};
-pub use rate_limit_extract::{RateLimitStatus, by_client, by_route};
-pub use session_extract::{Named, OptionalSession, RequiredSession, Session, SessionName, Typed};
+pub use extract::{Named, OptionalSession, RequiredSession, Session, SessionName, Typed};
+pub use extract::{RateLimitRejection, RateLimitStatus, SessionProblem, SessionRejection};
+pub use rate_limits::{by_client, by_route};
 pub use tower_keep;
 pub use tower_keep::{body, clock, fields, kv, lock, pubsub, rate_limit, session, store, view};
 
@@ -59,4 +71,6 @@ mod guides {
     mod purging {}
     #[doc = include_str!("../../../docs/caching-and-sessions.md")]
     mod caching_and_sessions {}
+    #[doc = include_str!("../../../docs/migration.md")]
+    mod migration {}
 }

@@ -88,8 +88,11 @@ impl Visit {
 
     /// Looks the request up, and waits for who fills it.
     pub async fn next<T>(&mut self) -> Next<T> {
-        let step = self.step().await;
-        self.follow(step).await
+        match self.step().await {
+            Step::Done(next) => next,
+            // Seldom, so that the future of a hit is small.
+            step => Box::pin(self.follow(step)).await,
+        }
     }
 
     /// The same from its first step on.

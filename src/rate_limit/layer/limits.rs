@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use http::{Extensions, StatusCode};
+
 use crate::rate_limit::ask::Ask;
 use crate::rate_limit::decision::Decision;
 use crate::rate_limit::engine::RateLimiter;
@@ -12,6 +14,22 @@ use crate::store::op::PerLimit;
 /// request or let it pass without a key.
 #[derive(Clone, Debug)]
 pub struct RateLimits(Arc<Admitted>);
+
+/// Why an extractor has no [`RateLimits`]: no layer outside of the handler counted the request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "no rate limit layer counted this request; add a `RateLimitLayer` (`RateLimitMiddleware`) outside of it, or take an `Option` where requests may be skipped"
+)]
+#[non_exhaustive]
+pub struct NotCounted;
+
+impl NotCounted {
+    /// The status with which the request should be answered: 500, since the server is not set up for its handler.
+    #[must_use]
+    pub const fn status(self) -> StatusCode {
+        StatusCode::INTERNAL_SERVER_ERROR
+    }
+}
 
 #[derive(Debug)]
 struct Admitted {
@@ -33,6 +51,15 @@ impl RateLimits {
         outer: Option<Self>,
     ) -> Self {
         Self(Arc::new(Admitted { limiter, decision, keys, ask, outer }))
+    }
+
+    /// What was decided about a request with these extensions.
+    ///
+    /// # Errors
+    ///
+    /// [`NotCounted`]: nothing was.
+    pub fn of(extensions: Option<&Extensions>) -> Result<Self, NotCounted> {
+        extensions.and_then(Extensions::get).cloned().ok_or(NotCounted)
     }
 
     /// What the innermost layer decided.

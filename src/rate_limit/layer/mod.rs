@@ -23,7 +23,7 @@ pub use builder::{RateLimitLayerBuilder, WithoutKey};
 pub use future::ResponseFuture;
 #[doc(hidden)]
 pub use gate::{Gate, Step};
-pub use limits::RateLimits;
+pub use limits::{NotCounted, RateLimits};
 pub use service::RateLimitService;
 pub use settle::{Cost, Settle};
 

@@ -1,5 +1,6 @@
 //! The servers. Each runs in a process of its own: this program, started again with `serve NAME`.
 
+mod actix;
 mod axum_response_cache;
 mod cache;
 mod limit;
@@ -20,6 +21,8 @@ pub type Error = Box<dyn std::error::Error + Send + Sync>;
 /// The limit's string and hash: as large as a session, and a copy of one.
 pub const STRING: &str = "limit:string";
 pub const HASH: &str = "limit:hash";
+/// A copy of a session of [`Kind::ActixOurs`].
+pub const ACTIX_HASH: &str = "limit:actix-hash";
 /// A limit a second that nobody reaches.
 const MANY: u64 = 1_000_000;
 /// The pages of the cache's cases, with their sizes in bytes.
@@ -39,10 +42,14 @@ pub enum Kind {
     Cache,
     TowerHttpCache,
     AxumResponseCache,
+    ActixLimit,
+    ActixOurs,
+    ActixSession,
+    ActixLimitation,
 }
 
 impl Kind {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 14] = [
         Self::Limit,
         Self::Ours,
         Self::Demo,
@@ -53,7 +60,15 @@ impl Kind {
         Self::Cache,
         Self::TowerHttpCache,
         Self::AxumResponseCache,
+        Self::ActixLimit,
+        Self::ActixOurs,
+        Self::ActixSession,
+        Self::ActixLimitation,
     ];
+
+    const fn is_actix(self) -> bool {
+        matches!(self, Self::ActixLimit | Self::ActixOurs | Self::ActixSession | Self::ActixLimitation)
+    }
 
     const fn name(self) -> &'static str {
         match self {
@@ -67,6 +82,10 @@ impl Kind {
             Self::Cache => "cache",
             Self::TowerHttpCache => "tower-http-cache",
             Self::AxumResponseCache => "axum-response-cache",
+            Self::ActixLimit => "actix-limit",
+            Self::ActixOurs => "actix-ours",
+            Self::ActixSession => "actix-session",
+            Self::ActixLimitation => "actix-limitation",
         }
     }
 }
@@ -117,9 +136,13 @@ impl Drop for Server {
 /// What the server's process does.
 pub fn serve(name: &str) -> Result<(), Error> {
     let redis = std::env::var("REDIS_URL")?;
+    let kind = Kind::ALL.into_iter().find(|kind| kind.name() == name);
+    if let Some(kind) = kind.filter(|kind| kind.is_actix()) {
+        return actix::serve(kind, &redis);
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
-        let router = match Kind::ALL.into_iter().find(|kind| kind.name() == name) {
+        let router = match kind {
             Some(Kind::Limit) => limit::router(&redis).await?,
             Some(Kind::Ours) => ours::router(&redis)?,
             Some(Kind::TowerSessions) => tower_sessions::router(&redis).await?,

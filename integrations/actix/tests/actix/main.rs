@@ -8,6 +8,7 @@
     reason = "tests fail by panicking"
 )]
 
+mod behind;
 mod cache;
 mod harness;
 mod limits;

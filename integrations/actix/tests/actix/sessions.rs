@@ -128,7 +128,10 @@ async fn without_a_middleware_the_log_names_it_and_the_client_hears_nothing() {
         assert_eq!(answer.status, 500);
         assert_eq!(answer.body, r#"{"type":"about:blank","title":"Internal Server Error","status":500}"#);
         let said = &log.warnings()[before..];
-        assert!(said.iter().any(|line| line.contains(name) && line.contains("wrap")), "{path}: {said:?}");
+        assert!(
+            said.iter().any(|line| line.contains(name) && line.contains("`SessionMiddleware`")),
+            "{path}: {said:?}"
+        );
     }
     assert_eq!(ask(&app, TestRequest::with_uri("/option")).await.body, "false");
 }

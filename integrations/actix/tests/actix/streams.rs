@@ -9,9 +9,12 @@ use std::time::Duration;
 
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::web::Bytes;
-use actix_web::{App, HttpResponse, HttpServer, web};
+use actix_web::{App, Error, HttpRequest, HttpResponse, HttpServer, web};
+use futures_util::{SinkExt, StreamExt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio_tungstenite::client_async;
+use tokio_tungstenite::tungstenite::Message;
 use tower_keep_actix::cache::HttpCache;
 use tower_keep_actix::rate_limit::{By, Limit, Quota, RateLimitLayer, RateLimiter, Settle};
 use tower_keep_actix::session::Sessions;
@@ -64,21 +67,15 @@ async fn events(word: web::Data<Word>, session: Session) -> HttpResponse<Asked> 
     response
 }
 
-/// The handshake of RFC 6455, and then an echo in capitals.
-async fn upgrade(_: Session, mut incoming: web::Payload) -> HttpResponse {
-    let (sender, words) = tokio::sync::mpsc::unbounded_channel();
+/// An echo in capitals.
+async fn upgrade(_: Session, request: HttpRequest, body: web::Payload) -> Result<HttpResponse, Error> {
+    let (response, mut socket, mut messages) = actix_ws::handle(&request, body)?;
     actix_web::rt::spawn(async move {
-        while let Some(Ok(bytes)) = std::future::poll_fn(|cx| {
-            use futures_core::Stream;
-            Pin::new(&mut incoming).poll_next(cx)
-        })
-        .await
-        {
-            let word = if bytes.starts_with(b"ping") { "PING" } else { "WHAT" };
-            let _ = sender.send(word);
+        while let Some(Ok(actix_ws::Message::Text(text))) = messages.recv().await {
+            socket.text(text.to_uppercase()).await.unwrap();
         }
     });
-    HttpResponse::SwitchingProtocols().upgrade("websocket").body(Asked(words))
+    Ok(response)
 }
 
 /// All three middlewares around everything.
@@ -138,15 +135,12 @@ async fn an_event_stream_passes_all_middlewares_event_by_event() {
 #[tokio::test]
 async fn an_upgraded_connection_passes_all_middlewares_both_ways() {
     let (_say, word) = tokio::sync::mpsc::unbounded_channel();
-    let mut stream = TcpStream::connect(serve(word)).await.unwrap();
-    let request = "GET /upgrade HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n";
-    stream.write_all(request.as_bytes()).await.unwrap();
-    let mut read = String::new();
-    read_until(&mut stream, &mut read, "\r\n\r\n").await;
-    assert!(read.starts_with("HTTP/1.1 101 ") && read.contains("vary: cookie"), "{read}");
-    for _ in 0..2 {
-        read.clear();
-        stream.write_all(b"ping").await.unwrap();
-        read_until(&mut stream, &mut read, "PING").await;
+    let stream = TcpStream::connect(serve(word)).await.unwrap();
+    let (mut socket, response) = client_async("ws://x/upgrade", stream).await.unwrap();
+    assert!(response.headers().contains_key("ratelimit"), "{response:?}");
+    for word in ["ping", "again"] {
+        socket.send(Message::text(word)).await.unwrap();
+        assert_eq!(socket.next().await.unwrap().unwrap(), Message::text(word.to_uppercase()));
     }
+    socket.close(None).await.unwrap();
 }

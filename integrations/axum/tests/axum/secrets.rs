@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use axum::body::Body;
 use axum::http::Request;
 use keep_testing::{Log, RedisServer};
-use tower_keep_axum::session::{Session, SessionEvent, SessionHandle};
+use tower_keep_axum::session::{NoSession, Session, SessionEvent, SessionHandle};
 use tower_keep_axum::{SessionProblem, SessionRejection};
 
 use crate::harness::{Backend, Browser, COOKIE, for_each_store, me_with};
@@ -134,7 +134,7 @@ async fn debug_output_holds_no_secret_and_no_value() {
         let error = session.get::<u8>("a").unwrap_err();
         let mut shown = vec![before, format!("{lazy:?} {session:?} {sessions:?} {:#?}", backend.store)];
         shown.push(format!("{error:?} {error} {:?}", SessionProblem(error.clone())));
-        shown.push(format!("{:?}", SessionRejection::Unavailable(error)));
+        shown.push(format!("{:?}", SessionRejection(NoSession::Unavailable(error))));
         shown.push(format!("{:?}", session.typed::<serde_json::Value>()));
         let finish = lazy.finish().await;
         shown.push(format!("{finish:?}"));
