@@ -155,6 +155,32 @@ async fn subscriptions_share_a_connection_that_ends_with_the_last() {
     assert_eq!(next(&mut again).await, heard("a", 2));
 }
 
+#[tokio::test]
+async fn a_channel_that_is_left_and_subscribed_to_at_once_is_heard() {
+    on_both(async |store| {
+        let events = PubSub::new(store);
+        let mut kept = events.subscribe("kept").await.unwrap();
+        let mut again = events.subscribe("a").await.unwrap();
+        for n in 0..20 {
+            drop(again);
+            again = events.subscribe("a").await.unwrap();
+            events.publish("a", &Order(n)).await.unwrap();
+            assert_eq!(next(&mut again).await, heard("a", n));
+        }
+        events.publish("kept", &Order(1)).await.unwrap();
+        assert_eq!(next(&mut kept).await, heard("kept", 1));
+        // The same without another that keeps the connection.
+        drop(kept);
+        for n in 0..20 {
+            drop(again);
+            again = events.subscribe("a").await.unwrap();
+            events.publish("a", &Order(n)).await.unwrap();
+            assert_eq!(next(&mut again).await, heard("a", n));
+        }
+    })
+    .await;
+}
+
 async fn eventually(what: &str, condition: impl Fn() -> bool) {
     let until = tokio::time::Instant::now() + LONG;
     while !condition() {
@@ -218,6 +244,40 @@ async fn a_channel_that_is_not_allowed_is_refused_and_disturbs_no_other() {
     }
     events.publish("a", &Order(1)).await.unwrap();
     assert_eq!(next(&mut allowed).await, heard("a", 1));
+}
+
+/// A permission that is taken away ends the connection; both subscriptions are taken up again, of which one is refused.
+#[tokio::test]
+async fn a_channel_that_is_forbidden_for_a_while_is_heard_again_and_disturbs_no_other() {
+    let server = RedisServer::start();
+    server.tell("ACL SETUSER keep on >PASSWORD ~* resetchannels &keep:channel:a &keep:channel:z +@all");
+    let url = server.url().replace("redis://", "redis://keep:PASSWORD@");
+    let events = PubSub::new(Store::builder().deadline(LONG).connect(&url).unwrap());
+    let mut forbidden = events.subscribe("a").await.unwrap();
+    let mut allowed = events.subscribe("z").await.unwrap();
+    server.tell("ACL SETUSER keep resetchannels &keep:channel:z");
+    // In the order of their names the forbidden one was asked for before.
+    assert_eq!(next(&mut allowed).await, Err(Missed::Interrupted));
+    let Err(PubSubError::Store(error)) = events.subscribe::<Order>("a").await else { panic!("it may not") };
+    assert_eq!(error.kind(), StoreErrorKind::Forbidden);
+    server.tell("ACL SETUSER keep &keep:channel:a");
+    assert_eq!(next(&mut forbidden).await, Err(Missed::Interrupted));
+    for (channel, subscription) in [("a", &mut forbidden), ("z", &mut allowed)] {
+        events.publish(channel, &Order(1)).await.unwrap();
+        assert_eq!(next(subscription).await, heard(channel, 1));
+    }
+}
+
+#[tokio::test]
+async fn a_channel_that_is_no_text_is_an_error_and_interrupts_nobody() {
+    let server = RedisServer::start();
+    let events = PubSub::new(on_redis(&server));
+    let mut all = events.subscribe_pattern("*").await.unwrap();
+    let mut one = events.subscribe("a").await.unwrap();
+    let _: u64 = server.cmd("PUBLISH", &[&b"keep:channel:\xff"[..], b"1"]);
+    events.publish("a", &Order(1)).await.unwrap();
+    assert_eq!(next(&mut all).await, Err(Missed::Undecodable));
+    assert_eq!([next(&mut all).await, next(&mut one).await], [heard("a", 1), heard("a", 1)]);
 }
 
 #[tokio::test]

@@ -33,7 +33,8 @@ pub struct PubSubBuilder {
 }
 
 impl PubSubBuilder {
-    /// How many messages wait in one subscription before the oldest is let go, 1 to 2^20. Default 1,024.
+    /// How many messages wait in one subscription before the oldest is let go, 1 to 2^20. Default 1,024. With their channels they take
+    /// 16 MiB at most, whatever their number; a longer one waits alone.
     pub const fn capacity(mut self, messages: usize) -> Self {
         self.capacity = messages;
         self

@@ -24,7 +24,9 @@
 //! - **Messages are sent from the pool and heard on a connection of their own**, one for each store, which subscribes again by itself after
 //!   a loss: after 50 ms at first, then up to every second, with a quarter more by chance.
 //! - **What was missed is said**: [`Missed::Interrupted`] after a loss, [`Missed::Lagged`] with the number when nobody took messages in
-//!   time. Who is slow loses the oldest, holds up nobody, and takes no more room than its capacity.
+//!   time, both ahead of messages that still wait. Who is slow loses the oldest, holds up nobody, and takes no more room than its
+//!   [`capacity`](PubSubBuilder::capacity).
+//! - **What Redis refuses for a while** (`NOPERM`, `BUSY`) to a subscription that was heard before is asked for again about every second.
 //! - **A message that cannot be read** is an item, and the subscription goes on.
 //!
 //! # What it does not

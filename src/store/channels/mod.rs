@@ -33,6 +33,10 @@ pub(super) enum Standing {
     Refused(StoreError),
 }
 
+/// Which entry of a topic is meant: one that comes after the last listener has left is another, even before anybody has noticed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Generation(u64);
+
 /// All listeners of one store in this process. Clones share them.
 #[derive(Clone, Default)]
 pub(super) struct Channels(Arc<Shared>);
@@ -46,13 +50,27 @@ struct Shared {
 #[derive(Default)]
 struct State {
     topics: BTreeMap<Topic, Entry>,
+    /// How many entries there have been.
+    entries: u64,
     /// Somebody subscribes to what stands here.
     served: bool,
 }
 
 struct Entry {
+    generation: Generation,
     mailboxes: Vec<Arc<Mailbox>>,
     standing: watch::Sender<Standing>,
+}
+
+impl Entry {
+    /// Somebody was told that messages come, so they must come again after each loss and refusal.
+    fn listens(&self) -> bool {
+        self.mailboxes.iter().any(|mailbox| mailbox.is_confirmed())
+    }
+
+    fn is_refused(&self) -> bool {
+        matches!(*self.standing.borrow(), Standing::Refused(_))
+    }
 }
 
 /// One listener. Dropped, it hears nothing more.
@@ -72,20 +90,21 @@ impl Channels {
     pub(super) fn enter(&self, topic: Topic, capacity: usize) -> (Listener, watch::Receiver<Standing>) {
         let mailbox = Arc::new(Mailbox::new(capacity));
         let mut state = self.state();
-        let entry = state.topics.entry(topic.clone()).or_insert_with(|| Entry {
-            mailboxes: Vec::new(),
-            standing: watch::Sender::new(Standing::Asked),
+        let State { topics, entries, .. } = &mut *state;
+        let entry = topics.entry(topic.clone()).or_insert_with(|| {
+            *entries += 1;
+            Entry {
+                generation: Generation(*entries),
+                mailboxes: Vec::new(),
+                standing: watch::Sender::new(Standing::Asked),
+            }
         });
         if matches!(*entry.standing.borrow(), Standing::Confirmed) {
             mailbox.confirmed();
         }
-        entry.standing.send_if_modified(|standing| {
-            let refused = matches!(standing, Standing::Refused(_));
-            if refused {
-                *standing = Standing::Asked;
-            }
-            refused
-        });
+        if entry.is_refused() {
+            entry.standing.send_replace(Standing::Asked);
+        }
         entry.mailboxes.push(Arc::clone(&mailbox));
         let standing = entry.standing.subscribe();
         drop(state);
@@ -117,10 +136,10 @@ impl Channels {
     }
 
     /// The topics that are to be subscribed to.
-    pub(super) fn wanted(&self) -> Vec<Topic> {
+    pub(super) fn wanted(&self) -> BTreeMap<Topic, Generation> {
         let state = self.state();
-        let wanted = |entry: &Entry| !matches!(*entry.standing.borrow(), Standing::Refused(_));
-        state.topics.iter().filter(|(_, entry)| wanted(entry)).map(|(topic, _)| topic.clone()).collect()
+        let wanted = state.topics.iter().filter(|(_, entry)| !entry.is_refused());
+        wanted.map(|(topic, entry)| (topic.clone(), entry.generation)).collect()
     }
 
     /// Waits until [`wanted`](Self::wanted) may have changed since the last time.
@@ -129,30 +148,39 @@ impl Channels {
     }
 
     /// The server delivers from now on. Who listened before is told that it did not for a while.
-    pub(super) fn confirm(&self, topic: &Topic) {
-        if let Some(entry) = self.state().topics.get(topic) {
+    pub(super) fn confirm(&self, topic: &Topic, generation: Generation) {
+        if let Some(entry) = self.state().meant(topic, generation) {
             entry.mailboxes.iter().for_each(|mailbox| mailbox.confirmed());
             entry.standing.send_replace(Standing::Confirmed);
         }
     }
 
-    /// The server does not let a topic be subscribed to.
-    pub(super) fn refuse(&self, topic: &Topic, error: &StoreError) {
-        if let Some(entry) = self.state().topics.get(topic) {
+    /// The server does not let a topic be subscribed to. Tells whether somebody listened before, so that it must be asked again.
+    pub(super) fn refuse(&self, topic: &Topic, generation: Generation, error: &StoreError) -> bool {
+        let state = self.state();
+        let Some(entry) = state.meant(topic, generation) else { return false };
+        entry.standing.send_replace(Standing::Refused(error.clone()));
+        entry.listens()
+    }
+
+    /// What was refused is wanted again where somebody listened to it before.
+    pub(super) fn ask_again(&self) {
+        for entry in self.state().topics.values().filter(|entry| entry.is_refused() && entry.listens()) {
+            entry.standing.send_replace(Standing::Asked);
+        }
+    }
+
+    /// The connection ended: who has yet to hear whether it listens, hears that it does not. Who listens already waits for the next
+    /// connection, which must [`ask_again`](Self::ask_again).
+    pub(super) fn interrupted(&self, error: &StoreError) {
+        for entry in self.state().topics.values() {
             entry.standing.send_replace(Standing::Refused(error.clone()));
         }
     }
 
-    /// The connection ended. Who listens already waits for the next one; who has yet to hear whether it does, hears that it does not.
-    pub(super) fn interrupted(&self, error: &StoreError) {
-        for entry in self.state().topics.values() {
-            let listens = entry.mailboxes.iter().any(|mailbox| mailbox.is_confirmed());
-            entry.standing.send_replace(if listens {
-                Standing::Asked
-            } else {
-                Standing::Refused(error.clone())
-            });
-        }
+    /// Whether nobody is left, not even one who has yet to hear that it was refused.
+    pub(super) fn is_empty(&self) -> bool {
+        self.state().topics.is_empty()
     }
 
     /// Whether the caller is the one who must serve the topics.
@@ -169,10 +197,16 @@ impl Channels {
     }
 }
 
+impl State {
+    fn meant(&self, topic: &Topic, generation: Generation) -> Option<&Entry> {
+        self.topics.get(topic).filter(|entry| entry.generation == generation)
+    }
+}
+
 fn give(mailboxes: &[Arc<Mailbox>], channel: &str, message: &Bytes) -> usize {
     let channel: Arc<str> = channel.into();
     for mailbox in mailboxes {
-        mailbox.put(Heard::Message { channel: Arc::clone(&channel), message: message.clone() });
+        mailbox.put(Arc::clone(&channel), message.clone());
     }
     mailboxes.len()
 }
@@ -208,3 +242,6 @@ impl fmt::Debug for Channels {
         f.debug_struct("Channels").field("topics", &self.state().topics.len()).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;
