@@ -97,7 +97,10 @@ impl StoreBuilder {
     ///
     /// A [`ConfigError`] when the URL, a number or a certificate cannot work, or when there is no tokio runtime.
     pub fn connect(self, url: &str) -> Result<Store, ConfigError> {
-        let target = Target::parse(url)?;
+        self.connect_to(Target::parse(url)?)
+    }
+
+    pub(super) fn connect_to(self, target: Target) -> Result<Store, ConfigError> {
         let runtime = self.checked()?;
         let prefix = self.settings.prefix.clone();
         Ok(Store::redis(Redis::new(target, self.settings, runtime)?, prefix))
