@@ -54,6 +54,8 @@ mod guides {
     mod pubsub {}
     #[doc = include_str!("../docs/stampedes.md")]
     mod stampedes {}
+    #[doc = include_str!("../docs/production.md")]
+    mod production {}
     #[doc = include_str!("../docs/operations.md")]
     mod operations {}
 }

@@ -10,12 +10,12 @@
 
 use std::time::Duration;
 
-use keep_testing::RedisServer;
+use keep_testing::{Fault, Proxy, RedisServer};
 use serde::{Deserialize, Serialize};
 use tower_keep::pubsub::{Missed, PubSub, PubSubConfigError, PubSubError, Subscription};
 use tower_keep::store::{Store, StoreErrorKind};
 
-const LONG: Duration = Duration::from_secs(30);
+const LONG: Duration = Duration::from_secs(60);
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Order(u32);
@@ -212,6 +212,21 @@ async fn a_killed_connection_is_replaced_and_the_gap_told() {
     let mut late = events.subscribe("a").await.unwrap();
     events.publish("a", &Order(1)).await.unwrap();
     assert_eq!(next(&mut late).await, heard("a", 1));
+}
+
+/// Nothing says that the connection is dead: it is asked after 10 s of silence, and given up 10 s later.
+#[tokio::test]
+async fn a_connection_that_is_dead_without_having_said_so_is_replaced() {
+    let server = RedisServer::start();
+    let proxy = Proxy::start(server.port()).await;
+    let store = Store::builder().deadline(LONG).connect(&proxy.url()).unwrap();
+    let events = PubSub::new(on_redis(&server));
+    let mut subscription = PubSub::new(store).subscribe("a").await.unwrap();
+    let before = proxy.accepted();
+    proxy.set(Fault::BlackHole);
+    eventually("another one is opened", || proxy.accepted() > before).await;
+    proxy.set(Fault::None);
+    resumes(&server, &events, std::slice::from_mut(&mut subscription)).await;
 }
 
 #[tokio::test]

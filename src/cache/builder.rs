@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::engine::{Config, Engine, HttpCache};
 use super::error::CacheConfigError;
 use super::policy::CachePolicy;
+use super::wake;
 use crate::store::Store;
 
 /// Settings of an [`HttpCache`].
@@ -25,6 +26,7 @@ pub struct HttpCacheBuilder {
     max_fills: usize,
     known_heads: usize,
     fill_bytes: usize,
+    pauses: (Duration, Duration),
 }
 
 /// The longest time that any setting may name: ten years.
@@ -56,6 +58,7 @@ impl HttpCache {
             max_fills: 10_000,
             known_heads: 10_000,
             fill_bytes: 64 << 20,
+            pauses: wake::PAUSES,
         }
     }
 }
@@ -136,6 +139,14 @@ impl HttpCacheBuilder {
         self
     }
 
+    /// The shortest and the longest pause between two looks at what another process fills, for tests of what wakes up in between.
+    #[cfg(feature = "test-util")]
+    #[doc(hidden)]
+    pub const fn pauses(mut self, shortest: Duration, longest: Duration) -> Self {
+        self.pauses = (shortest, longest);
+        self
+    }
+
     /// Checks the settings.
     ///
     /// # Errors
@@ -172,6 +183,7 @@ impl HttpCacheBuilder {
             keep_stale: self.keep_stale,
             max_variants: self.max_variants,
             max_fills: self.max_fills,
+            pauses: self.pauses,
         };
         let engine = Engine::new(self.store, config, self.known_heads, self.fill_bytes >> 10);
         Ok(HttpCache { engine: Arc::new(engine), policy: Arc::new(self.policy) })

@@ -7,10 +7,7 @@ impl HttpCache {
     /// Whether this request is the one that comes early: the closer the end and the longer the handler takes, the likelier.
     pub(super) fn refreshes_early(&self, found: &Found, ttl_ms: i64) -> bool {
         let Some(eagerness) = self.policy.early_refresh else { return false };
-        let mut bytes = [0; 8];
-        if getrandom::fill(&mut bytes).is_err() {
-            return false;
-        }
+        let Ok(bytes) = crate::random::bytes() else { return false };
         comes_early(u64::from_le_bytes(bytes), eagerness, found.entry.took_ms, ttl_ms)
     }
 }

@@ -17,6 +17,7 @@ use super::policy::CachePolicy;
 use super::reputation::Reputation;
 use super::rules::VaryNames;
 use super::url::url_hash;
+use super::wake::Wakes;
 use crate::store::key::Key;
 use crate::store::{Batch, Store, StoreError};
 use crate::view::RequestView;
@@ -39,6 +40,8 @@ pub(super) struct Config {
     pub(super) keep_stale: Duration,
     pub(super) max_variants: u64,
     pub(super) max_fills: usize,
+    /// The shortest and the longest pause between two looks at what another process fills.
+    pub(super) pauses: (Duration, Duration),
 }
 
 /// A response cache: the engine behind [`CacheLayer`](super::CacheLayer), for purging and for layers with other policies.
@@ -57,6 +60,7 @@ pub(super) struct Engine {
     pub(super) log: Key,
     pub(super) known: Memory,
     pub(super) flights: Arc<Flights>,
+    pub(super) wakes: Arc<Wakes>,
     /// Fills that were lately not worth waiting for, and since when.
     pub(super) reputations: Cache<Key, (Reputation, Instant)>,
     /// Room for the bytes of bodies on their way to the store, in KiB.
@@ -71,6 +75,7 @@ impl Engine {
             log,
             known: Memory::new(known),
             flights: Flights::new(known),
+            wakes: Arc::default(),
             reputations: Cache::new(known),
             room: Arc::new(Semaphore::new(fill_kib)),
             config,
@@ -170,13 +175,6 @@ impl<A: FromFailure, B: FromFailure> FromFailure for (A, B) {
     fn from_failure(error: StoreError) -> Self {
         (A::from_failure(error.clone()), B::from_failure(error))
     }
-}
-
-/// A random word for what nobody may guess or repeat.
-pub(super) fn random_word() -> Result<String, getrandom::Error> {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes)?;
-    Ok(URL_SAFE_NO_PAD.encode(bytes))
 }
 
 impl fmt::Debug for Engine {

@@ -5,19 +5,18 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::engine::{Engine, HttpCache, random_word};
+use super::engine::{Engine, HttpCache};
 use super::flight::{Flight, Landing};
 use super::lookup::{Found, LookUp, Place, Request, WithBody};
 use super::publish::Head;
 use super::reputation::Reputation;
 use super::url::target_of;
+use super::wake::{self, Waiting};
+use crate::random;
 use crate::store::StoreError;
 use crate::store::key::Key;
-use crate::store::op::cache::Wake;
+use crate::store::op::signal::Signal;
 use crate::store::op::{Lease, LeaseAnswer, LeaseOutcome, LeaseVerb};
-
-/// The shortest and the longest pause between two looks at what another process fills.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(100));
 
 /// The right to fill, held by this process and this request. Dropped, it is given back.
 #[derive(Debug)]
@@ -56,7 +55,9 @@ impl HttpCache {
         until: Instant,
     ) -> Claim {
         let Some(mut fill) = self.refill(request, place, flight) else { return Claim::Failed };
-        let mut pause = PAUSES.0;
+        let (shortest, longest) = self.engine.config.pauses;
+        // The first look comes at once: it may have been stored before this request listened.
+        let (mut pause, mut waiting) = (Duration::ZERO, None);
         loop {
             let Ok(answer) = fill.take().await else { return Claim::Failed };
             if fill.kept {
@@ -68,9 +69,11 @@ impl HttpCache {
                 self.engine.remember(&fill.key, Reputation::NeverWait);
                 return Claim::Late;
             }
-            let ends = Duration::from_micros(answer.next_us).max(PAUSES.0);
-            tokio::time::sleep(pause.min(ends).min(left)).await;
-            pause = (pause * 2).min(PAUSES.1);
+            let ends = Duration::from_micros(answer.next_us).max(wake::SHORTEST);
+            let waiting = waiting.get_or_insert_with(|| Waiting::for_fill(&self.engine, &fill.place.key));
+            // Who is not woken looks by itself.
+            drop(tokio::time::timeout(pause.min(ends).min(left), waiting.woken()).await);
+            pause = (pause * 2).clamp(shortest, longest);
             match self.look_up(request, &fill.place.key, WithBody::No).await {
                 Ok(LookUp::Found(found)) if self.is_fresh(&found) => {
                     fill.land(Landing::Stored);
@@ -89,7 +92,7 @@ impl HttpCache {
             key: place.fill(),
             target: target_of(request, &self.policy.key).into(),
             place,
-            token: random_word().ok()?.into(),
+            token: random::token().ok()?,
             began: Instant::now(),
             flight: Some(flight),
             kept: false,
@@ -134,8 +137,8 @@ impl Fill {
         }
     }
 
-    pub(super) fn wake(&self) -> Wake {
-        Wake {
+    pub(super) fn wake(&self) -> Signal {
+        Signal {
             channel: self.engine.log.clone(),
             message: self.place.key.hash_tag().as_bytes().to_vec().into(),
         }

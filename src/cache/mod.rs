@@ -45,8 +45,9 @@
 //! | hit in the embedded store | 0 | answered within the call |
 //!
 //! A handler that takes longer than a third of the lease costs a script each such third, to renew it, and a lease that is given up one
-//! more. Redis user: `MGET GET SET DEL GETRANGE SETRANGE EXISTS PTTL PEXPIRE TIME ZADD ZREM ZSCORE ZCARD ZRANGE ZRANGEBYSCORE
-//! ZREMRANGEBYSCORE PUBLISH EVALSHA EVAL`, `SCRIPT LOAD`. When the store fails, requests go to the handler; no error of the store becomes
+//! more. Who waits for the fill of another process listens for its end: one `SUBSCRIBE` for each cache, on the connection that the store has
+//! for it, while anybody waits. Redis user: `MGET GET SET DEL GETRANGE SETRANGE EXISTS PTTL PEXPIRE TIME ZADD ZREM ZSCORE ZCARD ZRANGE ZRANGEBYSCORE
+//! ZREMRANGEBYSCORE PUBLISH EVALSHA EVAL`, `SCRIPT LOAD`, and, where waiters are to be woken up, `SUBSCRIBE UNSUBSCRIBE PING`. When the store fails, requests go to the handler; no error of the store becomes
 //! an error of the response.
 //!
 //! # What it does not do
@@ -94,6 +95,7 @@ mod reputation;
 pub mod rules;
 mod url;
 mod validity;
+mod wake;
 mod write;
 
 pub use builder::HttpCacheBuilder;

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use http::StatusCode;
 
-use super::engine::{Engine, random_word};
+use super::engine::Engine;
 use super::entry::{BodyRef, Entry};
 use super::fill::Fill;
 use super::lookup::Place;
 use super::rules::{Stored, StoredFlag, ToStore, VaryNames};
 use super::write::LINGER_MS;
 use crate::clock::millis;
+use crate::random;
 use crate::store::StoreError;
 use crate::store::key::Key;
 use crate::store::op::cache::{Admit, Publish, Published, VariantOf};
@@ -58,7 +59,7 @@ pub(super) fn admit(fill: &Fill, tags: &[Arc<str>]) -> Option<Admit> {
         log: engine.log.clone(),
         tags: tags.iter().map(|tag| engine.tag(tag)).collect(),
         seen: fill.place.log.as_ref().map(|log| (log.epoch.clone(), log.number)),
-        fresh: random_word().ok()?,
+        fresh: random::token().ok()?.to_string(),
         ttl_ms: millis(engine.config.retention).saturating_add(LINGER_MS),
     })
 }
@@ -85,7 +86,7 @@ pub(super) async fn publish(
         took_ms: millis(fill.began.elapsed()),
         body,
     };
-    let Ok(fresh) = random_word() else { return Ok(Published::Lost) };
+    let Ok(fresh) = random::token() else { return Ok(Published::Lost) };
     let variants = place.variants.as_ref().map(|(variants, _)| variants);
     let publish = Publish {
         url: place.key.clone(),
@@ -96,7 +97,7 @@ pub(super) async fn publish(
         expected: variants.map(|variants| (variants.counter, variants.generation.clone())),
         variant: (!entry.vary.is_empty()).then(|| {
             let seen = variants.map(|variants| variants.generation.clone());
-            let generation = seen.unwrap_or(fresh);
+            let generation = seen.unwrap_or_else(|| fresh.to_string());
             VariantOf {
                 key: place.key.cached_variant(&generation, &head.variant),
                 generation,

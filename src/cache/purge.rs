@@ -2,7 +2,7 @@
 
 use http::Request;
 
-use super::engine::{HttpCache, random_word};
+use super::engine::HttpCache;
 use super::error::CacheError;
 use super::policy::CachePolicy;
 use super::url::{target, target_of};
@@ -141,7 +141,7 @@ impl HttpCache {
         let purge = Purge {
             namespace: engine.config.namespace.clone(),
             log: engine.log.clone(),
-            fresh: random_word().map_err(|_| CacheError::Randomness)?,
+            fresh: crate::random::token().map_err(|_| CacheError::Randomness)?.to_string(),
             ttl_ms: millis(engine.config.retention).saturating_add(LINGER_MS),
             severity,
             what,

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
-use super::engine::random_word;
 use super::entry::SEGMENT;
 use super::fill::Fill;
 use super::pace::Pace;
@@ -86,7 +85,7 @@ impl Recorder {
     /// Begins to record. `None` without a runtime or random bytes.
     pub(super) fn start(fill: Box<Fill>, head: Head, wanted: Wanted) -> Option<Self> {
         let runtime = fill.engine.store.background()?;
-        let id: Arc<str> = random_word().ok()?.into();
+        let id = crate::random::token().ok()?;
         fill.will_store(&head);
         let (pieces, received) = mpsc::unbounded_channel();
         let (room, pace) = (Arc::clone(&fill.engine.room), Arc::new(Pace::default()));

@@ -69,6 +69,18 @@ pub enum KvError {
 }
 
 impl KvError {
+    /// The status with which a request that met this error should be answered: 503 where it may succeed later, 412 where somebody else was
+    /// first (RFC 9110, section 15.5.13), otherwise 500.
+    #[must_use]
+    pub fn status(&self) -> http::StatusCode {
+        match self {
+            Self::Transaction { error, .. } => error.status(),
+            Self::Exists | Self::Mismatch => http::StatusCode::PRECONDITION_FAILED,
+            error if error.is_transient() => http::StatusCode::SERVICE_UNAVAILABLE,
+            _ => http::StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
     /// Whether the store was at fault and the same call may succeed later.
     #[must_use]
     pub fn is_transient(&self) -> bool {

@@ -27,6 +27,17 @@ pub enum LockError {
     Randomness,
 }
 
+impl LockError {
+    /// The status with which a request that met this error should be answered.
+    #[must_use]
+    pub const fn status(&self) -> http::StatusCode {
+        match self {
+            Self::Store(_) | Self::Timeout | Self::Lost => http::StatusCode::SERVICE_UNAVAILABLE,
+            Self::Name | Self::NoRuntime | Self::Randomness => http::StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+}
+
 impl From<NoRandomness> for LockError {
     fn from(_: NoRandomness) -> Self {
         Self::Randomness

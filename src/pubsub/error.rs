@@ -24,6 +24,17 @@ pub enum PubSubError {
     TooLarge,
 }
 
+impl PubSubError {
+    /// The status with which a request that met this error should be answered.
+    #[must_use]
+    pub const fn status(&self) -> http::StatusCode {
+        match self {
+            Self::Store(_) => http::StatusCode::SERVICE_UNAVAILABLE,
+            Self::Channel | Self::Encode(_) | Self::TooLarge => http::StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+}
+
 /// What a subscription missed. It goes on after each of these.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

@@ -123,9 +123,7 @@ fn decode<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
 }
 
 pub(super) fn random<const N: usize>() -> Result<[u8; N], SessionError> {
-    let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).map_err(|_| SessionError::Randomness)?;
-    Ok(bytes)
+    crate::random::bytes().map_err(|_| SessionError::Randomness)
 }
 
 #[cfg(test)]

@@ -98,7 +98,7 @@ impl StoreBuilder {
     ///
     /// A [`ConfigError`] when the URL, a number or a certificate cannot work, or when there is no tokio runtime.
     pub fn connect(self, url: &str) -> Result<Store, ConfigError> {
-        self.open(Target::parse(url)?)
+        self.connect_to(Target::parse(url)?)
     }
 
     /// A store on the primary that Sentinels name. Each is asked five times a second; when the primary changes, no request is sent to the
@@ -111,10 +111,10 @@ impl StoreBuilder {
     ///
     /// A [`ConfigError`] when a number or a certificate cannot work, or when there is no tokio runtime.
     pub fn connect_sentinel(self, sentinels: Sentinels) -> Result<Store, ConfigError> {
-        self.open(Target::sentinel(sentinels))
+        self.connect_to(Target::sentinel(sentinels))
     }
 
-    fn open(self, target: Target) -> Result<Store, ConfigError> {
+    pub(super) fn connect_to(self, target: Target) -> Result<Store, ConfigError> {
         let runtime = self.checked()?;
         let prefix = self.settings.prefix.clone();
         Ok(Store::redis(Redis::new(target, self.settings, runtime)?, prefix))

@@ -204,6 +204,9 @@ pub enum ConfigError {
     #[cfg(feature = "tls")]
     #[error("the tls certificates cannot be used: {0}")]
     Tls(String),
+    /// A setting from outside is not the number or text that it should be. It is not repeated: it may hold a password.
+    #[error("not readable; expected a number, or text in utf-8")]
+    NotReadable,
     /// The URL is not one that this crate understands. The text is not repeated: it may hold a password.
     #[error("not a redis url; expected redis://, rediss:// or redis+unix://")]
     Url,

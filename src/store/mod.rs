@@ -30,6 +30,7 @@
 
 mod builder;
 mod channels;
+mod config;
 mod error;
 mod fields;
 #[cfg(feature = "test-util")]
@@ -50,8 +51,9 @@ use std::time::{Duration, Instant};
 
 #[cfg(feature = "tls")]
 pub use self::redis::TlsConfig;
-pub use self::redis::{ForeignConnection, ForeignPool, Sentinels};
+pub use self::redis::{ForeignConnection, ForeignPool, RawConnection, Sentinels};
 pub use builder::StoreBuilder;
+pub use config::{StoreConfig, StoreConfigError};
 pub use error::{ConfigError, StoreError, StoreErrorKind};
 pub use health::{Health, PoolCounts, StoreKind, StoreStatus};
 pub use memory::MemoryLimits;
@@ -307,6 +309,26 @@ impl Store {
         match &self.backend {
             Backend::Memory(memory) => Ok(memory.run(|db| db.channels().enter(topic, capacity)).0),
             Backend::Redis(redis) => redis.listen(topic, capacity).await,
+        }
+    }
+
+    /// The pool as a connection of the `redis` crate, for commands that this crate does not have. `None` where the store is embedded.
+    ///
+    /// Costs nothing; each command or pipeline that is sent over it is one round trip. See [`RawConnection`].
+    ///
+    /// ```no_run
+    /// # async fn f(store: tower_keep::store::Store) -> redis::RedisResult<()> {
+    /// if let Some(mut raw) = store.raw() {
+    ///     let (visits,): (u64,) = redis::pipe().incr("demo:visits", 1).expire("demo:visits", 60).ignore().query_async(&mut raw).await?;
+    ///     println!("{visits} visits");
+    /// }
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn raw(&self) -> Option<RawConnection> {
+        match &self.backend {
+            Backend::Memory(_) => None,
+            Backend::Redis(redis) => Some(RawConnection::new(redis.clone())),
         }
     }
 

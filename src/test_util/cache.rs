@@ -7,7 +7,7 @@ use crate::store::Store;
 use crate::store::key::Key;
 use crate::store::op::cache::{
     Admission, Admit, ExpireUrl, Fetch, Forget, Head, Kind, Prolong, Publish, Published, Purge, PurgeLog,
-    PutBlob, Severity, Spec, TagVersion, VariantOf, Wake, Wanted, What,
+    PutBlob, Severity, Spec, TagVersion, VariantOf, Wanted, What,
 };
 use crate::store::op::{Lease, LeaseOutcome, LeaseVerb};
 
@@ -131,8 +131,6 @@ async fn values(store: &Store) {
     }
     assert!(store.run(Prolong { key: b, ttl_ms: TTL_MS }).await.expect("serves"));
     assert!(!store.run(Prolong { key: a, ttl_ms: TTL_MS }).await.expect("serves"));
-    let wake = Wake { channel: case.log(), message: Bytes::from_static(b"url") };
-    store.run(wake).await.expect("serves");
 }
 
 async fn only_who_fills_may_store(store: &Store) {

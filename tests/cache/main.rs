@@ -34,3 +34,4 @@ mod stampede;
 mod status;
 mod time;
 mod variants;
+mod wakes;

@@ -20,6 +20,7 @@ mod health;
 mod lost_scripts;
 mod outages;
 mod pool;
+mod raw;
 mod refusals;
 mod runtimes;
 mod sentinel;

@@ -59,6 +59,8 @@ pub use tower_keep::{body, clock, fields, kv, lock, pubsub, rate_limit, session,
 mod guides {
     #[doc = include_str!("../../../README.md")]
     mod readme {}
+    #[doc = include_str!("../../../docs/handlers.md")]
+    mod handlers {}
     #[doc = include_str!("../../../docs/sessions.md")]
     mod sessions {}
     #[doc = include_str!("../../../docs/rate-limits.md")]

@@ -11,7 +11,7 @@ use smallvec::SmallVec;
 use super::body::CacheBody;
 use super::stored::{Part, StoredAt, StoredBody};
 use crate::body::Problem;
-use crate::cache::engine::{Engine, HttpCache, random_word};
+use crate::cache::engine::{Engine, HttpCache};
 use crate::cache::known::whole_fields;
 use crate::cache::lookup::Found;
 use crate::cache::rules::{
@@ -87,7 +87,7 @@ impl<'a> Answer<'a> {
                 one_part(&mut headers, span, length);
                 (StatusCode::PARTIAL_CONTENT, headers, [Part::Span(span)].into())
             }
-            RangePlan::Several(spans) => match random_word() {
+            RangePlan::Several(spans) => match crate::random::token() {
                 Ok(boundary) => {
                     let parts = multipart(&Multipart::frame(&mut headers, &spans, length, &boundary));
                     (StatusCode::PARTIAL_CONTENT, headers, parts)

@@ -5,9 +5,6 @@ mod kept;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-
 pub use kept::Kept;
 
 use super::builder::check_word;
@@ -15,6 +12,7 @@ use super::error::{LimitConfigError, LimitError};
 use super::key::LimitKey;
 use super::limit::FailurePolicy;
 use crate::clock::{Clock, micros};
+use crate::random;
 use crate::store::key::Key;
 use crate::store::op::{Lease, LeaseAnswer, LeaseOutcome, LeaseVerb};
 use crate::store::{MemoryLimits, Store, StoreError};
@@ -136,12 +134,10 @@ impl Concurrency {
         if key.is_empty() {
             return Err(LimitError::EmptyKey);
         }
-        let mut bytes = [0; 16];
-        getrandom::fill(&mut bytes).map_err(|_| LimitError::Randomness)?;
         let lease = Lease {
             verb: LeaseVerb::Take,
             key: Key::new(self.store.prefix(), &self.kind, key.as_str()),
-            token: URL_SAFE_NO_PAD.encode(bytes).into(),
+            token: random::token().map_err(|_| LimitError::Randomness)?,
             most: self.most,
             ttl_us: micros(self.ttl),
         };

@@ -278,7 +278,7 @@ impl Inner {
     }
 
     /// Drops a connection whose error says that nobody may use it again.
-    fn judge(&self, link: &Link, kind: StoreErrorKind) {
+    pub(super) fn judge(&self, link: &Link, kind: StoreErrorKind) {
         if kind == StoreErrorKind::Desync && link.mark_out_of_step() {
             self.desyncs.found();
         }

@@ -161,6 +161,7 @@ pub(super) async fn open(connector: &Connector) -> Result<BoxedSocket, StoreErro
     }
 }
 
+#[cfg_attr(not(feature = "tls"), expect(unused_variables, reason = "only TLS needs the settings"))]
 async fn open_at(connector: &Connector, address: &Address) -> std::io::Result<BoxedSocket> {
     match address {
         Address::Tcp { host, port } => Ok(Box::pin(tcp(host, *port).await?)),

@@ -15,6 +15,7 @@ mod home;
 mod link;
 mod manager;
 mod monitor;
+mod raw;
 mod resp;
 mod script;
 mod send;
@@ -28,6 +29,7 @@ mod tls;
 pub(super) use backend::{Redis, Settings, Used};
 pub(super) use foreign::shared;
 pub use foreign::{ForeignConnection, ForeignPool};
+pub use raw::RawConnection;
 #[cfg(feature = "test-util")]
 pub(super) use resp::read_replies;
 #[cfg(feature = "test-util")]

@@ -99,6 +99,18 @@ impl Sentinels {
     }
 }
 
+/// As [`parse`](Sentinels::parse) reads it, without who signs in.
+impl std::fmt::Display for Sentinels {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let address = |(host, port): &(String, u16)| match host.contains(':') {
+            true => format!("[{host}]:{port}"),
+            false => format!("{host}:{port}"),
+        };
+        let addresses: Vec<_> = self.addresses.iter().map(address).collect();
+        write!(f, "sentinel:{}@{}", self.master, addresses.join(","))
+    }
+}
+
 fn with(login: RedisConnectionInfo, user: Option<&str>, password: &str) -> RedisConnectionInfo {
     let login = login.set_password(password);
     match user {
@@ -117,6 +129,7 @@ mod tests {
         assert_eq!(sentinels.master, "mymaster");
         let expected = [("10.0.0.1", 26379), ("::1", 2), ("host", 3)];
         assert_eq!(sentinels.addresses, expected.map(|(host, port)| (host.to_owned(), port)));
+        assert_eq!(sentinels.to_string(), "sentinel:mymaster@10.0.0.1:26379,[::1]:2,host:3");
         let secret = sentinels.credentials(None, "hunter2").sentinel_credentials(Some("s"), "hunter3");
         assert!(!format!("{secret:?}").contains("hunter"));
         for text in ["", "m", "m@", "@h:1", "m@h", "m@h:x", "m@h:1,", "m@:1", "m@h:70000"] {

@@ -64,6 +64,29 @@ impl Target {
     pub(in crate::store) fn sentinel(sentinels: Sentinels) -> Self {
         Self { login: sentinels.login.clone(), address: Address::Sentinel(Group::new(sentinels)) }
     }
+
+    /// The same with a user and a password that do not stand in the URL.
+    pub(in crate::store) fn signed_in(mut self, username: Option<&str>, password: Option<&str>) -> Self {
+        if let Some(username) = username {
+            self.login = self.login.set_username(username);
+        }
+        if let Some(password) = password {
+            self.login = self.login.set_password(password);
+        }
+        self
+    }
+
+    /// Where it is, without who signs in: fit to be shown.
+    pub(in crate::store) fn place(&self) -> String {
+        match &self.address {
+            Address::Tcp { host, port } => format!("redis://{host}:{port}/{}", self.login.db()),
+            #[cfg(feature = "tls")]
+            Address::Tls { host, port } => format!("rediss://{host}:{port}/{}", self.login.db()),
+            #[cfg(unix)]
+            Address::Unix(path) => format!("redis+unix://{}", path.display()),
+            Address::Sentinel(group) => group.sentinels.to_string(),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use crate::store::error::{StoreError, StoreErrorKind};
+use crate::store::error::StoreError;
 use crate::store::key::{Key, KeyPrefix};
 use crate::store::memory::Db;
 use crate::store::operation::{Operation, sealed::Sealed};
@@ -138,32 +138,5 @@ impl Operation for Prolong {
 
     fn output(&self, _: &KeyPrefix, reply: Reply<'_>) -> Result<bool, StoreError> {
         Ok(reply.int()? == 1)
-    }
-}
-
-/// Tells other processes that something happened to a URL: one `PUBLISH`. On the embedded store there are none.
-#[derive(Clone, Debug)]
-pub struct Wake {
-    /// The channel.
-    pub channel: Key,
-    /// Which URL.
-    pub message: Bytes,
-}
-
-impl Sealed for Wake {}
-
-impl Operation for Wake {
-    type Output = ();
-
-    fn command(&self, _: &KeyPrefix) -> Command {
-        Command::write("PUBLISH", self.channel.clone()).shared(self.message.clone())
-    }
-
-    fn apply(&self, _: &KeyPrefix, _: &mut Db) -> Result<Reply<'static>, StoreError> {
-        Ok(Reply::Int(0))
-    }
-
-    fn output(&self, _: &KeyPrefix, reply: Reply<'_>) -> Result<(), StoreError> {
-        if reply.int()? < 0 { Err(StoreErrorKind::Desync.into()) } else { Ok(()) }
     }
 }

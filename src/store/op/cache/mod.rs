@@ -13,7 +13,7 @@ mod record;
 mod version;
 
 pub use admit::{Admission, Admit};
-pub use fetch::{Fetch, Prolong, PutBlob, Values, Wake, Wanted};
+pub use fetch::{Fetch, Prolong, PutBlob, Values, Wanted};
 pub use log::{Ban as PurgedPath, PurgeLog, Severity};
 pub use publish::{Publish, Published, VariantOf};
 pub use purge::{ExpireUrl, Forget, Purge, What};
