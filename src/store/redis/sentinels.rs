@@ -99,7 +99,7 @@ impl Sentinels {
     }
 }
 
-/// As [`parse`](Sentinels::parse) reads it, without who signs in.
+/// As a URL says it, without who signs in.
 impl std::fmt::Display for Sentinels {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let address = |(host, port): &(String, u16)| match host.contains(':') {
