@@ -148,12 +148,12 @@ impl HttpCache {
         body: WithBody,
     ) -> Result<LookUp, StoreError> {
         let mut look = self.begin(request, key, body);
-        let mut foreign = None;
+        let mut foreign = Vec::new();
         // Each turn wants keys that none before did: those of the URL, of its variants, and of what is found.
         loop {
             self.engine.fetch(&look.wanted, &mut look.values).await?;
             if let Some(looked) = self.conclude(&mut look, &mut foreign) {
-                if let Some(key) = foreign {
+                for key in foreign {
                     Box::pin(self.engine.forget(key)).await;
                 }
                 return Ok(looked);
@@ -188,8 +188,8 @@ impl HttpCache {
         look
     }
 
-    /// What the values say; `None` when more are needed. A value that is `foreign` stands in the way.
-    fn conclude(&self, look: &mut Look<'_>, foreign: &mut Option<Key>) -> Option<LookUp> {
+    /// What the values say; `None` when more are needed. Values that are `foreign` stand in the way.
+    fn conclude(&self, look: &mut Look<'_>, foreign: &mut Vec<Key>) -> Option<LookUp> {
         let mut place = Place { key: look.key.clone(), log: None, variants: None, old: None };
         let candidate = match self.read_primary(look) {
             Some(What::Entry(entry, counter)) => {
@@ -210,7 +210,7 @@ impl HttpCache {
                 candidate
             }
             None => {
-                *foreign = look.get(look.key).map(|_| look.key.clone());
+                foreign.extend(look.get(look.key).map(|_| look.key.clone()));
                 None
             }
         };
@@ -242,11 +242,11 @@ impl HttpCache {
     }
 
     /// A log that cannot be read tells nothing of what was purged, so everything was.
-    fn read_log(&self, look: &Look<'_>, foreign: &mut Option<Key>) -> Option<Arc<PurgeLog>> {
+    fn read_log(&self, look: &Look<'_>, foreign: &mut Vec<Key>) -> Option<Arc<PurgeLog>> {
         let log = self.engine.read_log(look.get(&self.engine.log)?);
         if log.is_none() {
             crate::metric::count("tower_keep_cache_corrupt_total", "log");
-            *foreign = Some(self.engine.log.clone());
+            foreign.push(self.engine.log.clone());
         }
         log
     }

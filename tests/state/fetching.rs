@@ -106,6 +106,21 @@ async fn without_redis_the_fetcher_answers_once_for_all_who_ask() {
     }
 }
 
+/// Nine callers that wait for somebody else's fetch.
+async fn follow(carts: &KeyValue<Cart>) -> JoinSet<Result<Cart, FetchError>> {
+    let following = (0..9).map(|_| {
+        let carts = carts.clone();
+        async move { carts.get_or_fetch("a", HOUR, never).await }
+    });
+    let following = following.collect();
+    // On one thread everybody gets as far as it can before the answer comes.
+    for _ in 0..1000 {
+        tokio::task::yield_now().await;
+    }
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    following
+}
+
 /// The error is everybody's, and nothing is stored.
 #[tokio::test]
 async fn a_fetcher_that_fails_is_asked_once_for_all_who_wait() {
@@ -120,17 +135,7 @@ async fn a_fetcher_that_fails_is_asked_once_for_all_who_wait() {
                 })
                 .await
         });
-        let following: JoinSet<_> = (0..9)
-            .map(|_| {
-                let carts = carts.clone();
-                async move { carts.get_or_fetch("a", HOUR, never).await }
-            })
-            .collect();
-        // On one thread everybody gets as far as it can before the answer comes.
-        for _ in 0..1000 {
-            tokio::task::yield_now().await;
-        }
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        let following = follow(&carts).await;
         drop(fail);
         assert!(matches!(leading.await.unwrap(), Err(FetchError::Fetch(_))));
         assert!(following.join_all().await.iter().all(|got| matches!(got, Err(FetchError::Fetch(_)))));
@@ -167,17 +172,7 @@ async fn what_cannot_be_stored_is_fetched_once_for_all_who_wait() {
             let fetch = async || told.await.map(|()| cart(&"x".repeat(100))).map_err(io::Error::other);
             leader.get_or_fetch("a", HOUR, fetch).await
         });
-        let following: JoinSet<_> = (0..9)
-            .map(|_| {
-                let small = small.clone();
-                async move { small.get_or_fetch("a", HOUR, never).await }
-            })
-            .collect();
-        // On one thread everybody gets as far as it can before the answer comes.
-        for _ in 0..1000 {
-            tokio::task::yield_now().await;
-        }
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        let following = follow(&small).await;
         go.send(()).unwrap();
         assert!(matches!(leading.await.unwrap(), Err(FetchError::State(_))));
         assert!(following.join_all().await.iter().all(|got| matches!(got, Err(FetchError::State(_)))));

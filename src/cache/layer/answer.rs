@@ -100,25 +100,22 @@ impl<'a> Answer<'a> {
 }
 
 impl Planned<'_> {
-    /// The segment with which the body begins, if it has one.
-    fn first(&self) -> Option<u32> {
-        self.parts.iter().find_map(|part| match part {
+    /// The segment with which the body begins, unless there is none or it is there.
+    fn missing(&self) -> Option<u32> {
+        let first = self.parts.iter().find_map(|part| match part {
             Part::Span(span) if span.start < span.end => Some(StoredAt::segment_of(span.start)),
             _ => None,
-        })
+        });
+        first.filter(|first| self.segment.as_ref().is_none_or(|(held, _)| held != first))
     }
 
-    /// Whether that segment is there.
     pub(super) fn has_begun(&self) -> bool {
-        self.first().is_none_or(|first| self.segment.as_ref().is_some_and(|(held, _)| *held == first))
+        self.missing().is_none()
     }
 
-    /// Fetches it. `false`: the store lost it.
+    /// Fetches the segment with which the body begins. `false`: the store lost it.
     pub(super) async fn begin(&mut self) -> bool {
-        if self.has_begun() {
-            return true;
-        }
-        let Some(first) = self.first() else { return true };
+        let Some(first) = self.missing() else { return true };
         let Ok(bytes) = self.stored_at().load(first).await else { return false };
         self.segment = Some((first, bytes));
         true

@@ -68,8 +68,14 @@ pub struct ToHandler {
     pub(super) detail: Option<&'static str>,
 }
 
+impl ToHandler {
+    fn next<T>(self) -> Next<T> {
+        Next::Handler(Box::new(self))
+    }
+}
+
 fn unstored<T>(why: Forward, detail: Option<&'static str>) -> Next<T> {
-    Next::Handler(Box::new(ToHandler { why, fill: None, found: None, detail }))
+    ToHandler { why, fill: None, found: None, detail }.next()
 }
 
 /// The wish to fill what a look did not find.
@@ -124,7 +130,7 @@ impl Visit {
                 return self.missed(why, |why| self.wish(Wish { why, place, found: None, seen }));
             }
         };
-        let (verdict, soft) = self.cache.verdict(&found, &self.head);
+        let verdict = self.cache.verdict(&found, &self.head);
         match verdict.decision {
             Decision::Validate(why) => {
                 self.wish(Wish { why, place: found.place.clone(), found: Some(found), seen })
@@ -132,7 +138,7 @@ impl Visit {
             Decision::Forward(why) => Step::Done(unstored(why, None)),
             Decision::Unavailable => Step::Done(Next::Answer(unavailable())),
             _ => {
-                let hit = self.hit(found, verdict, soft, seen);
+                let hit = self.hit(found, verdict, seen);
                 if hit.planned.has_begun() { hit.answer() } else { Box::pin(hit.begin()).await }
             }
         }
@@ -151,7 +157,7 @@ impl Visit {
             return Step::Fill(Box::new(wish));
         }
         let Wish { why, found, .. } = wish;
-        Step::Done(Next::Handler(Box::new(ToHandler { why, fill: None, found, detail: None })))
+        Step::Done(ToHandler { why, fill: None, found, detail: None }.next())
     }
 
     /// Whether the handler's response could be stored at all.
@@ -169,16 +175,17 @@ impl Visit {
     }
 
     /// Answers from the store, and sees to it that what is stale, or soon will be, is made anew.
-    fn hit(&self, found: Found, verdict: Verdict, soft: bool, seen: Seen) -> Hit<'_> {
+    fn hit(&self, found: Found, verdict: Verdict, seen: Seen) -> Hit<'_> {
         let stale = verdict.decision == Decision::Stale(StaleAllowed::WhileRevalidate);
         let early = verdict.decision == Decision::Fresh && self.cache.refreshes_early(&found, verdict.ttl_ms);
+        let kind = if stale || found.softly { "stale" } else { "fresh" };
         let refresh = if stale || early { self.to_refresh(&found, seen) } else { None };
         let status = CacheStatus::hit(&self.cache.engine.config.name).ttl(verdict.ttl_ms.div_euclid(1000));
         let status = if self.collapsed { status.collapsed() } else { status };
         let (cache, request, head) = (&self.cache, &self.request, &self.head);
         let age_s = verdict.age_ms / 1000;
         let planned = Answer { cache, request, head, found, headers: None, age_s }.plan(&status);
-        Hit { planned, refresh, kind: if stale || soft { "stale" } else { "fresh" } }
+        Hit { planned, refresh, kind }
     }
 
     /// One refresh at a time, in this process and by the lease in all; and a pause after one that failed.
@@ -203,8 +210,7 @@ impl Visit {
     async fn fill<T>(&mut self, wish: Wish, until: Instant) -> Step<T> {
         let Wish { why, place, found, seen } = wish;
         let engine = &self.cache.engine;
-        let handler =
-            |fill, found, detail| Step::Done(Next::Handler(Box::new(ToHandler { why, fill, found, detail })));
+        let handler = |fill, found, detail| Step::Done(ToHandler { why, fill, found, detail }.next());
         let key = place.fill();
         // For another process, and for one of this: the response may be there already, and being stored.
         let (until, here) = match engine.reputation(&key) {
@@ -256,14 +262,14 @@ impl Hit<'_> {
 }
 
 impl HttpCache {
-    /// What the rules say about a stored response, and whether it was purged softly.
-    pub(in crate::cache) fn verdict(&self, found: &Found, head: &RequestHead) -> (Verdict, bool) {
+    /// What the rules say about a stored response.
+    fn verdict(&self, found: &Found, head: &RequestHead) -> Verdict {
         let now_ms = self.now_ms();
         let mut stored: Stored = found.entry.stored;
         if found.softly {
             stored.expire(now_ms);
         }
-        (decide(&stored, head, &self.policy.rules, now_ms), found.softly)
+        decide(&stored, head, &self.policy.rules, now_ms)
     }
 }
 
