@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
 
-use keep_testing::RedisServer;
+use std::time::Duration;
+
+use keep_testing::{RedisCluster, RedisServer};
 use tower_keep::clock::Clock;
 use tower_keep::store::{MemoryLimits, Store};
 use tower_keep::test_util::accept_store;
@@ -37,4 +39,11 @@ async fn redis_by_a_pool_of_the_user_is_accepted() {
     accept_store(&store, async |by| tokio::time::sleep(by).await).await;
     drop(store);
     assert!(pool.get().await.is_ok(), "the user's pool is never closed");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_cluster_is_accepted() {
+    let cluster = tokio::task::spawn_blocking(RedisCluster::start).await.unwrap();
+    let store = Store::builder().deadline(Duration::from_secs(5)).connect(&cluster.url()).unwrap();
+    accept_store(&store, async |by| tokio::time::sleep(by).await).await;
 }

@@ -12,7 +12,7 @@ pub enum StoreErrorKind {
     Auth,
     /// `BUSY`: a script blocks the server.
     Busy,
-    /// `CLUSTERDOWN`, `MASTERDOWN`, `TRYAGAIN`, `MOVED`, `ASK`, `CROSSSLOT`: the node cannot serve this key now.
+    /// `CLUSTERDOWN`, `MASTERDOWN`, or a slot that no node has: the key cannot be served now.
     ClusterDown,
     /// A reply did not belong to its request. The connection was dropped.
     Desync,
@@ -26,6 +26,8 @@ pub enum StoreErrorKind {
     Loading,
     /// `MISCONF`: the server cannot persist and refuses writes.
     Misconfigured,
+    /// `MOVED`, `ASK`, `TRYAGAIN`, `CROSSSLOT`: the key lies on another node of a Cluster. A store with a `cluster:` URL follows there.
+    Moved,
     /// `NOREPLICAS`: too few replicas to accept a write.
     NoReplicas,
     /// More requests wait for the store than its bound allows; this one was shed at once.
@@ -60,6 +62,7 @@ impl StoreErrorKind {
             Self::Full => "full",
             Self::Loading => "loading",
             Self::Misconfigured => "misconfigured",
+            Self::Moved => "moved",
             Self::NoReplicas => "no_replicas",
             Self::Overloaded => "overloaded",
             Self::ReadOnly => "read_only",
@@ -85,6 +88,7 @@ impl StoreErrorKind {
             Self::Full => "the store is full; raise its memory bound or shorten lifetimes",
             Self::Loading => "redis is loading its data set",
             Self::Misconfigured => "redis refuses writes because it cannot persist; see its log",
+            Self::Moved => "the key lies on another node; connect to a redis cluster by a `cluster:` url",
             Self::NoReplicas => "redis refuses writes because too few replicas are connected",
             Self::Overloaded => "too many requests wait for the store; this one was shed",
             Self::ReadOnly => "redis is a read-only replica; the connection was dropped",
@@ -117,6 +121,10 @@ impl StoreError {
         Self { kind, code: None, source: Some(Arc::new(source)) }
     }
 
+    pub(crate) fn caused_by(self, source: impl StdError + Send + Sync + 'static) -> Self {
+        Self { source: Some(Arc::new(source)), ..self }
+    }
+
     /// Only the code word of a server's answer is kept: its text can repeat the command's arguments.
     pub(crate) fn with_code(kind: StoreErrorKind, code: &str) -> Self {
         let word: String = code.chars().filter(char::is_ascii_alphanumeric).take(32).collect();
@@ -146,6 +154,7 @@ impl StoreError {
                 | K::ClusterDown
                 | K::Disconnected
                 | K::Loading
+                | K::Moved
                 | K::Refused
                 | K::Timeout
                 | K::Unavailable
@@ -208,6 +217,6 @@ pub enum ConfigError {
     #[error("not readable; expected a number, or text in utf-8")]
     NotReadable,
     /// The URL is not one that this crate understands. The text is not repeated: it may hold a password.
-    #[error("not a redis url; expected redis://, rediss:// or redis+unix://")]
+    #[error("not a redis url; expected redis://, rediss://, redis+unix://, sentinel: or cluster:")]
     Url,
 }

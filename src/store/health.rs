@@ -35,16 +35,19 @@ pub enum StoreStatus {
     ReadOnly = 1,
     /// Nothing.
     Down = 2,
+    /// Some nodes of a Cluster are up and others are not: what belongs to those is refused.
+    Partial = 3,
 }
 
 impl StoreStatus {
-    /// `up`, `read_only` or `down`.
+    /// `up`, `read_only`, `down` or `partial`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Up => "up",
             Self::ReadOnly => "read_only",
             Self::Down => "down",
+            Self::Partial => "partial",
         }
     }
 }

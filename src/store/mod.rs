@@ -294,10 +294,10 @@ impl Store {
                 for error in used.answers.errors() {
                     crate::metric::count("tower_keep_store_errors_total", error.kind().as_str());
                 }
-                let Used { answers, link } = used;
+                let Used { answers, links } = used;
                 let outputs = answers.read(|replies| batch.outputs(&self.prefix, replies, &mut verdict));
                 if verdict.desync {
-                    redis.desynchronised(&link);
+                    redis.desynchronised(&links);
                 }
                 Ok(outputs)
             }

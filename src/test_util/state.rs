@@ -156,7 +156,7 @@ async fn lifetimes(case: &Case<'_>, advance: &impl AsyncFn(Duration)) {
 }
 
 async fn types(case: &Case<'_>) {
-    let (set, text, new) = (case.key(), case.key(), case.key());
+    let (set, text) = (case.key(), case.key());
     let add = |key: &Key| AddMember { key: key.clone(), member: "a".into(), most: 9, lifetime: HOUR };
     let push = |key: &Key| PushItem { key: key.clone(), item: "a".into(), most: 9, lifetime: HOUR };
     case.run(add(&set)).await;
@@ -170,8 +170,12 @@ async fn types(case: &Case<'_>) {
     assert_eq!(case.refusal(Count { key: set.clone(), by: 1, ttl_ms: None }).await, wrong);
     assert_eq!(case.refusal(push(&set)).await, wrong);
     assert_eq!(case.refusal(add(&text)).await, wrong);
+    // Keys that are written together lie in one slot of a Cluster.
+    let group = KeySpace::group(case.store.prefix(), &["state", "suite"], &unique()).expect("fits");
+    let [other, new] = ["a", "b"].map(|name| group.of(name).expect("fits"));
+    case.run(add(&other)).await;
     for condition in [Condition::Any, Condition::Absent, Condition::Revision(R1)] {
-        let writes = [put(&new, Condition::Any, R1, HOUR), put(&set, condition, R1, HOUR)];
+        let writes = [put(&new, Condition::Any, R1, HOUR), put(&other, condition, R1, HOUR)];
         assert_eq!(case.refusal(WriteValues::new(writes).expect("some")).await, wrong);
     }
     assert_eq!(case.run(GetValue(new)).await, None, "nothing was written");

@@ -12,6 +12,7 @@ mod access;
 mod batches;
 mod breaker;
 mod cancellation;
+mod cluster;
 mod connecting;
 mod desync;
 mod fixture;

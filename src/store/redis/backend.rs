@@ -1,87 +1,49 @@
-//! Carrying out a batch: admission, check-out, one round trip, and what its errors mean for the connection.
+//! The Redis backend: one server, or the masters of a Cluster.
 
-use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
+use smallvec::{SmallVec, smallvec};
 use tokio::runtime::Handle;
-use tokio::time::error::Elapsed;
-use tokio::time::{Instant, timeout_at};
 
-use super::breaker::{Breaker, is_failure};
-use super::checkout::Checkout;
-use super::classify::ends_connection;
+use super::cluster::Cluster;
 use super::link::Link;
-use super::manager::Desyncs;
-use super::send::{Answers, ask, send};
-use super::{ForeignPool, Target, monitor};
+use super::manager::Connector;
+use super::node::{Node, Settings, Until};
+use super::send::{Answers, Outgoing};
+use super::target::{Address, Target};
+use super::{ForeignPool, subscriber};
 use crate::clock::Clock;
-use crate::store::channels::Channels;
+use crate::store::channels::{Channels, Listener, Topic};
 use crate::store::error::{ConfigError, StoreError, StoreErrorKind};
 use crate::store::health::{PoolCounts, StoreStatus};
-use crate::store::key::KeyPrefix;
-use crate::store::wire::{Class, Command, desync};
-
-/// The numbers of a [`StoreBuilder`](crate::store::StoreBuilder), checked.
-#[derive(Clone, Debug)]
-pub(in crate::store) struct Settings {
-    /// Probes stay under it: an ACL may allow no other keys.
-    pub(in crate::store) prefix: KeyPrefix,
-    pub(in crate::store) pool_size: u32,
-    pub(in crate::store) max_waiting: usize,
-    pub(in crate::store) deadline: Duration,
-    pub(in crate::store) connect_timeout: Duration,
-    pub(in crate::store) probe_interval: Duration,
-    #[cfg(feature = "tls")]
-    pub(in crate::store) tls: super::TlsConfig,
-}
+use crate::store::wire::Command;
 
 /// The Redis backend. Clones share everything.
-#[derive(Clone)]
-pub(in crate::store) struct Redis(pub(super) Arc<Inner>);
-
-pub(super) struct Inner {
-    pub(super) checkout: Arc<Checkout>,
-    pub(super) breaker: Breaker,
-    pub(super) settings: Settings,
-    pub(super) runtime: Handle,
-    pub(super) probing: AtomicBool,
+#[derive(Clone, Debug)]
+pub(in crate::store) struct Redis {
+    servers: Servers,
+    settings: Arc<Settings>,
+    runtime: Handle,
+    /// What opens connections outside of pools; a pool that is not ours keeps that to itself.
+    connector: Option<Arc<Connector>>,
     /// Who listens to messages in this process.
-    pub(super) channels: Channels,
-    desyncs: Arc<Desyncs>,
-    /// The server's clock minus ours, ms, once it has been seen.
-    ahead_ms: AtomicI64,
-    clock_seen: AtomicBool,
+    channels: Channels,
 }
 
-/// Until when a request waits, and whose limit that is. That the store's passed says something about the server and the connection. That
-/// a caller's shorter one passed does not: the probe finds out.
-#[derive(Clone, Copy)]
-pub(super) struct Until {
-    pub(super) at: Instant,
-    is_callers: bool,
+#[derive(Clone, Debug)]
+enum Servers {
+    One(Node),
+    Cluster(Arc<Cluster>),
 }
 
-impl Until {
-    /// The store's deadline, or the caller's where that is shorter.
-    fn within(settings: &Settings, deadline: Option<Duration>) -> Self {
-        let deadline = deadline.filter(|deadline| *deadline < settings.deadline);
-        Self { at: Instant::now() + deadline.unwrap_or(settings.deadline), is_callers: deadline.is_some() }
-    }
-}
+/// The connections that gave the replies of a batch.
+pub(in crate::store) type Links = SmallVec<[Link; 1]>;
 
-/// The store's own deadline.
-impl From<Instant> for Until {
-    fn from(at: Instant) -> Self {
-        Self { at, is_callers: false }
-    }
-}
-
-/// The replies of one round trip, and the connection that gave them.
+/// The replies to a batch, and the connections that gave them.
 pub(in crate::store) struct Used {
     pub(in crate::store) answers: Answers,
-    pub(in crate::store) link: Link,
+    pub(in crate::store) links: Links,
 }
 
 impl Redis {
@@ -90,9 +52,15 @@ impl Redis {
         settings: Settings,
         runtime: Handle,
     ) -> Result<Self, ConfigError> {
-        let desyncs = Arc::<Desyncs>::default();
-        let checkout = Checkout::own(target, &settings, &runtime, Arc::clone(&desyncs))?;
-        Ok(Self::start(checkout, settings, runtime, desyncs))
+        let connector = Connector::new(target, &settings)?;
+        let servers = match &connector.target.address {
+            Address::Cluster(members) => {
+                let members = Arc::clone(members);
+                Servers::Cluster(Cluster::new(&connector, members, &settings, &runtime))
+            }
+            _ => Servers::One(Node::new(connector.clone(), settings.clone(), runtime.clone())),
+        };
+        Ok(Self::with(servers, settings, runtime, Some(connector)))
     }
 
     pub(in crate::store) fn from_pool(
@@ -100,227 +68,136 @@ impl Redis {
         settings: Settings,
         runtime: Handle,
     ) -> Self {
-        let checkout = Checkout::foreign(pool, &settings, &runtime);
-        Self::start(checkout, settings, runtime, Arc::default())
+        let node = Node::from_pool(pool, settings.clone(), runtime.clone());
+        Self::with(Servers::One(node), settings, runtime, None)
     }
 
-    fn start(checkout: Checkout, settings: Settings, runtime: Handle, desyncs: Arc<Desyncs>) -> Self {
-        let (checkout, breaker) = (Arc::new(checkout), Breaker::default());
-        let redis = Self(Arc::new(Inner {
-            checkout,
-            breaker,
-            settings,
-            runtime,
-            probing: AtomicBool::new(false),
-            channels: Channels::default(),
-            desyncs,
-            ahead_ms: AtomicI64::new(0),
-            clock_seen: AtomicBool::new(false),
-        }));
-        monitor::start(&redis.0); // opens the first connection, and says so if there is none
-        redis
+    fn with(servers: Servers, settings: Settings, runtime: Handle, connector: Option<Connector>) -> Self {
+        let connector = connector.map(Arc::new);
+        Self { servers, settings: Arc::new(settings), runtime, connector, channels: Channels::default() }
     }
 
-    /// One round trip for all commands, within the deadline. A batch of reads alone is sent again, on another connection,
-    /// when its connection ended; a write is never sent twice. `deadline`: the caller's own, if it is shorter than the store's.
+    /// All commands within the deadline: one round trip, and on a Cluster one to each node concerned, side by side. `deadline`: the
+    /// caller's own, if it is shorter than the store's.
     pub(in crate::store) async fn execute(
         &self,
         commands: &[Command],
         deadline: Option<Duration>,
     ) -> Result<Used, StoreError> {
-        let class = if commands.iter().all(|c| c.class == Class::Read) { Class::Read } else { Class::Write };
-        self.0.breaker.admit(class)?;
-        let until = Until::within(&self.0.settings, deadline);
-        // The usual request finds a connection at once; its future need not have room for the wait.
-        let result = match self.0.checkout.link_at_once() {
-            Some(link) => self.0.attempt_on(link, commands, until).await,
-            None => Box::pin(self.0.attempt(commands, until)).await,
-        };
-        let result = match result {
-            Err(error) if class == Class::Read && error.kind() == StoreErrorKind::Disconnected => {
-                // Each connection that ended uses one attempt up.
-                Box::pin(again(self.0.checkout.size(), || self.0.attempt(commands, until))).await
+        let until = Until::within(&self.settings, deadline);
+        match &self.servers {
+            Servers::One(node) => {
+                let used = node.execute(Outgoing::All(commands), until).await?;
+                Ok(Used { answers: used.answers, links: smallvec![used.link] })
             }
-            result => result,
-        };
-        match &result {
-            Err(error) if until.is_callers && error.kind() == StoreErrorKind::Timeout => {
-                monitor::start(&self.0)
-            }
-            _ => self.note(class, &result),
-        }
-        result
-    }
-
-    fn note(&self, class: Class, result: &Result<Used, StoreError>) {
-        let failed = match result {
-            Ok(used) => used.answers.errors().any(|error| is_failure(class, error)),
-            // No connection, or none that lasted: whatever the reason, the next request would fare no better.
-            Err(error) => !matches!(error.kind(), StoreErrorKind::Overloaded | StoreErrorKind::Desync),
-        };
-        if failed {
-            self.0.breaker.failed(class);
-            monitor::start(&self.0);
-        } else {
-            self.0.breaker.succeeded(class);
+            // One server's future need not have room for it.
+            Servers::Cluster(cluster) => Box::pin(cluster.execute(commands, until)).await,
         }
     }
 
-    /// A reply did not belong to its request: nobody may trust this connection again.
-    pub(in crate::store) fn desynchronised(&self, link: &Link) {
-        self.0.judge(link, StoreErrorKind::Desync);
+    /// A reply did not belong to its request: nobody may trust these connections again.
+    pub(in crate::store) fn desynchronised(&self, links: &[Link]) {
+        for link in links {
+            match &self.servers {
+                Servers::One(node) => node.0.judge(link, StoreErrorKind::Desync),
+                Servers::Cluster(cluster) => cluster.desynchronised(link),
+            }
+        }
+    }
+
+    /// The server that has a key, or any where there is none.
+    pub(super) async fn node_of(&self, key: Option<&[u8]>) -> Result<Node, StoreError> {
+        match &self.servers {
+            Servers::One(node) => Ok(node.clone()),
+            Servers::Cluster(cluster) => cluster.node_of(key, Until::within(&self.settings, None)).await,
+        }
+    }
+
+    /// Each server that holds keys.
+    pub(super) async fn all_nodes(&self) -> Result<Vec<Node>, StoreError> {
+        match &self.servers {
+            Servers::One(node) => Ok(vec![node.clone()]),
+            Servers::Cluster(cluster) => cluster.all_nodes(Until::within(&self.settings, None)).await,
+        }
+    }
+
+    /// A server answered that it does not have a slot.
+    pub(super) fn look(&self) {
+        if let Servers::Cluster(cluster) = &self.servers {
+            cluster.look();
+        }
+    }
+
+    /// Listens to a topic from the moment on in which this returns.
+    pub(in crate::store) async fn listen(
+        &self,
+        topic: Topic,
+        capacity: usize,
+    ) -> Result<Listener, StoreError> {
+        let connector = self.connector.as_ref().ok_or(StoreErrorKind::Unsupported)?;
+        let limit = self.settings.connect_timeout + self.settings.deadline;
+        subscriber::listen(connector, &self.channels, &self.runtime, limit, topic, capacity).await
     }
 
     /// How many connections gave a reply that did not belong to its request.
     pub(in crate::store) fn desyncs(&self) -> u64 {
-        self.0.desyncs.count()
+        match &self.servers {
+            Servers::One(node) => node.desyncs(),
+            Servers::Cluster(cluster) => cluster.desyncs(),
+        }
     }
 
     pub(in crate::store) fn counts(&self) -> PoolCounts {
-        self.0.checkout.counts()
+        match &self.servers {
+            Servers::One(node) => node.counts(),
+            Servers::Cluster(cluster) => cluster.counts(),
+        }
     }
 
     pub(in crate::store) fn status(&self) -> StoreStatus {
-        self.0.breaker.status()
+        match &self.servers {
+            Servers::One(node) => node.status(),
+            Servers::Cluster(cluster) => cluster.status(),
+        }
     }
 
-    /// The time that a `TIME` takes, the check-out included, past the breaker.
+    /// The time that a `TIME` takes, the check-out included, past the breaker; on a Cluster that of the slowest node.
     pub(in crate::store) async fn latency(&self) -> Result<Duration, StoreError> {
-        let begun = Instant::now();
-        self.0.ask_time(begun + self.0.settings.deadline).await?;
-        Ok(begun.elapsed())
+        match &self.servers {
+            Servers::One(node) => node.latency().await,
+            Servers::Cluster(cluster) => cluster.latency(Until::within(&self.settings, None)).await,
+        }
     }
 
     /// The runtime on which connections live.
-    pub(in crate::store) fn runtime(&self) -> &Handle {
-        &self.0.runtime
+    pub(in crate::store) const fn runtime(&self) -> &Handle {
+        &self.runtime
     }
 
-    /// The server's clock as last seen, in milliseconds since the Unix epoch: application servers' clocks may differ by hours.
+    fn ahead_ms(&self) -> Option<i64> {
+        match &self.servers {
+            Servers::One(node) => node.0.clock.ahead_ms(),
+            Servers::Cluster(cluster) => cluster.ahead_ms(),
+        }
+    }
+
+    /// The server's clock as last seen, in milliseconds since the Unix epoch; on a Cluster that of the fastest one.
     pub(in crate::store) fn now_ms(&self) -> u64 {
-        Clock::system().now_ms().saturating_add_signed(self.0.ahead_ms.load(Ordering::Relaxed))
+        Clock::system().now_ms().saturating_add_signed(self.ahead_ms().unwrap_or(0))
     }
 
     /// The server's time at the deadline of a request that begins now.
     pub(in crate::store) fn not_after_ms(&self) -> Option<u64> {
-        let deadline_ms = u64::try_from(self.0.settings.deadline.as_millis()).unwrap_or(u64::MAX);
-        let seen = self.0.clock_seen.load(Ordering::Relaxed);
-        seen.then(|| self.now_ms().saturating_add(deadline_ms))
+        let deadline_ms = u64::try_from(self.settings.deadline.as_millis()).unwrap_or(u64::MAX);
+        let ahead = self.ahead_ms()?;
+        Some(Clock::system().now_ms().saturating_add_signed(ahead).saturating_add(deadline_ms))
     }
 
     /// Takes note of the server's time in a reply.
     pub(in crate::store) fn observe(&self, now_ms: u64) {
-        self.0.observe(now_ms);
-    }
-}
-
-impl Inner {
-    pub(super) async fn attempt(&self, commands: &[Command], until: Until) -> Result<Used, StoreError> {
-        // A connection that ended during its handshake has not been sent anything.
-        let link = again(self.checkout.size(), || self.link(until.at)).await.map_err(|error| match error
-            .kind()
-        {
-            StoreErrorKind::Disconnected => StoreError::with_source(StoreErrorKind::Refused, error),
-            _ => error,
-        })?;
-        self.attempt_on(link, commands, until).await
-    }
-
-    pub(super) async fn link(&self, until: Instant) -> Result<Link, StoreError> {
-        flat(timeout_at(until, self.checkout.link(until)).await)
-    }
-
-    pub(super) async fn attempt_on(
-        &self,
-        link: Link,
-        commands: &[Command],
-        until: Until,
-    ) -> Result<Used, StoreError> {
-        match flat(timeout_at(until.at, send(&link, commands)).await) {
-            Ok(answers) => {
-                if let Some(error) = answers.errors().find(|error| ends_connection(error.kind())) {
-                    self.judge(&link, error.kind());
-                }
-                Ok(Used { answers, link })
-            }
-            Err(error) if until.is_callers && error.kind() == StoreErrorKind::Timeout => Err(error),
-            Err(error) => {
-                self.judge(&link, error.kind());
-                Err(error)
-            }
+        match &self.servers {
+            Servers::One(node) => node.0.clock.observe(now_ms),
+            Servers::Cluster(cluster) => cluster.observe(now_ms, self.now_ms()),
         }
-    }
-
-    /// Asks for the server's time: shows that it answers reads, and how far our clock is off.
-    pub(super) async fn ask_time(&self, until: Instant) -> Result<(), StoreError> {
-        let open = self.checkout.counts().connections;
-        again(open, async || self.ask_time_on(&self.link(until).await?, until).await).await
-    }
-
-    pub(super) async fn ask_time_on(&self, link: &Link, until: Instant) -> Result<(), StoreError> {
-        match flat(timeout_at(until, time(link)).await) {
-            Ok((seconds, micros)) => {
-                self.observe(seconds.saturating_mul(1000).saturating_add(micros / 1000));
-                Ok(())
-            }
-            Err(error) => {
-                self.judge(link, error.kind());
-                Err(error)
-            }
-        }
-    }
-
-    fn observe(&self, now_ms: u64) {
-        let signed = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX);
-        let ahead = signed(now_ms).saturating_sub(signed(Clock::system().now_ms()));
-        self.ahead_ms.store(ahead, Ordering::Relaxed);
-        self.clock_seen.store(true, Ordering::Relaxed);
-    }
-
-    /// Drops a connection whose error says that nobody may use it again.
-    pub(super) fn judge(&self, link: &Link, kind: StoreErrorKind) {
-        if kind == StoreErrorKind::Desync && link.mark_out_of_step() {
-            self.desyncs.found();
-        }
-        if ends_connection(kind) {
-            link.mark_broken();
-            self.checkout.suspect();
-        }
-    }
-}
-
-async fn time(link: &Link) -> Result<(u64, u64), StoreError> {
-    ask(link, "TIME").await?.read(|replies| {
-        let mut items = replies.next().ok_or_else(desync)??.array()?.into_iter();
-        let mut number = || items.next().ok_or_else(desync)?.text()?.parse().map_err(|_| desync());
-        Ok((number()?, number()?))
-    })
-}
-
-fn flat<T>(result: Result<Result<T, StoreError>, Elapsed>) -> Result<T, StoreError> {
-    result.unwrap_or_else(|elapsed| Err(elapsed.into()))
-}
-
-/// Repeats what may be repeated while connections end under it, up to `most` times: each time uses one up.
-async fn again<T, F>(most: u32, attempt: impl Fn() -> F) -> Result<T, StoreError>
-where
-    F: Future<Output = Result<T, StoreError>>,
-{
-    let mut result = attempt().await;
-    for _ in 0..most {
-        match result {
-            Err(error) if error.kind() == StoreErrorKind::Disconnected => result = attempt().await,
-            _ => break,
-        }
-    }
-    result
-}
-
-impl std::fmt::Debug for Redis {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Redis")
-            .field("settings", &self.0.settings)
-            .field("status", &self.status())
-            .finish_non_exhaustive()
     }
 }

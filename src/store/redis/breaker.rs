@@ -26,7 +26,8 @@ struct Circuit {
 /// Whether an error says that the server cannot be used for this class, as opposed to refusing one request.
 pub(super) const fn is_failure(class: Class, error: &StoreError) -> bool {
     match error.kind() {
-        StoreErrorKind::Unavailable => false,
+        // That a key lies elsewhere says nothing about the server.
+        StoreErrorKind::Unavailable | StoreErrorKind::Moved => false,
         StoreErrorKind::ReadOnly => matches!(class, Class::Write),
         _ => error.is_outage(),
     }
@@ -128,6 +129,7 @@ mod tests {
             (K::Full, false, false),
             (K::WrongType, false, false),
             (K::Unavailable, false, false),
+            (K::Moved, false, false),
             (K::Overloaded, false, false),
         ] {
             assert_eq!(is_failure(Class::Read, &kind.into()), read, "{kind:?}");

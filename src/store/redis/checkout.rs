@@ -11,14 +11,13 @@ use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout_at};
 
-use super::backend::Settings;
 use super::foreign::ForeignPool;
 use super::home::Home;
 use super::link::{Link, WeakLink};
-use super::manager::{Connector, Desyncs, FailureSink, Failures, Manager};
+use super::manager::{Connector, FailureSink, Failures, Manager};
+use super::node::Settings;
 use super::sentinel;
-use super::target::Target;
-use crate::store::error::{ConfigError, StoreError, StoreErrorKind};
+use crate::store::error::{StoreError, StoreErrorKind};
 use crate::store::health::PoolCounts;
 
 /// The pool and the queue in front of it. bb8 wakes waiters in no order, and under pressure some never get their turn; the
@@ -40,19 +39,7 @@ enum Source {
 }
 
 impl Checkout {
-    pub(super) fn own(
-        target: Target,
-        settings: &Settings,
-        runtime: &Handle,
-        desyncs: Arc<Desyncs>,
-    ) -> Result<Self, ConfigError> {
-        let connector = Arc::new(Connector {
-            target,
-            timeout: settings.connect_timeout,
-            desyncs,
-            #[cfg(feature = "tls")]
-            tls: super::tls::TlsConnector::new(&settings.tls)?,
-        });
+    pub(super) fn own(connector: Arc<Connector>, settings: &Settings, runtime: &Handle) -> Self {
         sentinel::follow(&connector, runtime);
         let manager = Manager::new(Arc::clone(&connector), runtime.clone());
         let failures = Arc::<Failures>::default();
@@ -65,7 +52,7 @@ impl Checkout {
             .connection_timeout(settings.deadline)
             .error_sink(Box::new(FailureSink(Arc::clone(&failures))))
             .build_unchecked(manager);
-        Ok(Self::with(Source::Own { pool, failures, connector }, settings, settings.pool_size, runtime))
+        Self::with(Source::Own { pool, failures, connector }, settings, settings.pool_size, runtime)
     }
 
     pub(super) fn foreign(pool: Arc<dyn ForeignPool>, settings: &Settings, runtime: &Handle) -> Self {

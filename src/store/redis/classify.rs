@@ -4,6 +4,7 @@ use std::io;
 
 use redis::RedisError;
 
+use super::cluster::Redirect;
 use crate::store::error::{StoreError, StoreErrorKind as Kind};
 
 pub(super) fn classify(error: &RedisError) -> StoreError {
@@ -33,7 +34,11 @@ fn ended_within(error: &RedisError) -> bool {
 pub(super) fn by_reply(line: &[u8]) -> StoreError {
     let code = line.split(|b| *b == b' ').next().unwrap_or_default();
     let code = String::from_utf8_lossy(code);
-    StoreError::with_code(by_code(&code), &code)
+    let error = StoreError::with_code(by_code(&code), &code);
+    match Redirect::read(&String::from_utf8_lossy(line)) {
+        Some(redirect) => error.caused_by(redirect),
+        None => error,
+    }
 }
 
 /// An error while a socket was opened: nothing was sent.
@@ -49,7 +54,8 @@ fn by_code(code: &str) -> Kind {
     match code {
         "NOAUTH" | "WRONGPASS" => Kind::Auth,
         "BUSY" => Kind::Busy,
-        "CLUSTERDOWN" | "MASTERDOWN" | "TRYAGAIN" | "MOVED" | "ASK" | "CROSSSLOT" => Kind::ClusterDown,
+        "CLUSTERDOWN" | "MASTERDOWN" => Kind::ClusterDown,
+        "MOVED" | "ASK" | "TRYAGAIN" | "CROSSSLOT" => Kind::Moved,
         "NOPERM" => Kind::Forbidden,
         "OOM" => Kind::Full,
         "LOADING" => Kind::Loading,
@@ -99,6 +105,7 @@ mod tests {
             ("NOREPLICAS Not enough good replicas", Kind::NoReplicas),
             ("NOPERM no", Kind::Forbidden),
             ("MASTERDOWN Link with MASTER is down", Kind::ClusterDown),
+            ("MOVED 3999 127.0.0.1:6381", Kind::Moved),
             ("ERR unknown command `x`, with args beginning with: `secret-value`", Kind::Server),
         ] {
             let value = redis::parse_redis_value(format!("-{line}\r\n").as_bytes()).unwrap();

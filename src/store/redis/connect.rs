@@ -150,11 +150,15 @@ pub(super) fn handshake(login: &RedisConnectionInfo) -> Vec<Vec<String>> {
     commands
 }
 
-/// Opens a socket to the server, or to the primary.
+/// Opens a socket to the server, to the primary, or to any node of a Cluster.
 pub(super) async fn open(connector: &Connector) -> Result<BoxedSocket, StoreError> {
     match &connector.target.address {
         Address::Sentinel(group) => {
             let (address, _) = group.primary().await?;
+            open_at(connector, &address).await.map_err(classify_io)
+        }
+        Address::Cluster(members) => {
+            let address = members.any().ok_or(StoreErrorKind::Unavailable)?;
             open_at(connector, &address).await.map_err(classify_io)
         }
         address => open_at(connector, address).await.map_err(classify_io),
@@ -169,7 +173,8 @@ async fn open_at(connector: &Connector, address: &Address) -> std::io::Result<Bo
         Address::Tls { host, port } => connector.tls.wrap(host, tcp(host, *port).await?).await,
         #[cfg(unix)]
         Address::Unix(path) => Ok(Box::pin(tokio::net::UnixStream::connect(path).await?)),
-        Address::Sentinel(_) => Err(std::io::ErrorKind::Unsupported.into()), // where they point is never another group
+        // Where these point is a server.
+        Address::Sentinel(_) | Address::Cluster(_) => Err(std::io::ErrorKind::Unsupported.into()),
     }
 }
 

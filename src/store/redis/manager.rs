@@ -9,17 +9,36 @@ use tokio::sync::Notify;
 
 use super::connect::connect;
 use super::link::Link;
-use super::target::Target;
-use crate::store::error::{StoreError, StoreErrorKind};
+use super::node::Settings;
+use super::target::{Address, Target};
+use crate::store::error::{ConfigError, StoreError, StoreErrorKind};
 
 /// What is needed to open a connection.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Connector {
     pub(super) target: Target,
     pub(super) timeout: Duration,
     pub(super) desyncs: Arc<Desyncs>,
     #[cfg(feature = "tls")]
     pub(super) tls: super::tls::TlsConnector,
+}
+
+impl Connector {
+    pub(super) fn new(target: Target, settings: &Settings) -> Result<Self, ConfigError> {
+        Ok(Self {
+            target,
+            timeout: settings.connect_timeout,
+            desyncs: Arc::default(),
+            #[cfg(feature = "tls")]
+            tls: super::tls::TlsConnector::new(&settings.tls)?,
+        })
+    }
+
+    /// The same to another server.
+    pub(super) fn to(&self, address: Address) -> Self {
+        let target = Target { address, login: self.target.login.clone() };
+        Self { target, ..self.clone() }
+    }
 }
 
 /// How many connections gave a reply that did not belong to its request.

@@ -1,13 +1,16 @@
 //! The Redis backend: the only module that names `redis` and `bb8`.
 //!
 //! ```text
-//! execute: breaker -> check out (gate, pool) -> send (one command or one pipeline) -> recover NOSCRIPT -> classify
+//! one server:  breaker -> check out (gate, pool) -> send (one command or one pipeline) -> recover NOSCRIPT -> classify
+//! a Cluster:   to each node what it has the slots of, each node like one server -> follow MOVED, ASK -> one list of replies
 //! ```
 
 mod backend;
 mod breaker;
 mod checkout;
 mod classify;
+mod clock;
+mod cluster;
 mod connect;
 mod driver;
 mod foreign;
@@ -15,6 +18,7 @@ mod home;
 mod link;
 mod manager;
 mod monitor;
+mod node;
 mod raw;
 mod resp;
 mod script;
@@ -26,9 +30,10 @@ mod target;
 #[cfg(feature = "tls")]
 mod tls;
 
-pub(super) use backend::{Redis, Settings, Used};
+pub(super) use backend::{Redis, Used};
 pub(super) use foreign::shared;
 pub use foreign::{ForeignConnection, ForeignPool};
+pub(super) use node::Settings;
 pub use raw::RawConnection;
 #[cfg(feature = "test-util")]
 pub(super) use resp::read_replies;

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
-use super::backend::Inner;
 use super::breaker::is_failure;
 use super::link::Link;
+use super::node::Inner;
+use super::send::Outgoing;
 use crate::store::error::{StoreError, StoreErrorKind};
 use crate::store::health::StoreStatus;
-use crate::store::key::Key;
 use crate::store::wire::{Class, Command};
 
 /// One connection that ended says little about the server, so the first probe is repeated.
@@ -38,7 +38,7 @@ async fn watch(inner: Weak<Inner>) {
         inner.breaker.set(Class::Write, writes.is_err());
         let status = inner.breaker.status();
         if inner.breaker.announce(status) {
-            announce(status, reads.err().or(writes.err()).as_ref());
+            announce(&inner, status, reads.err().or(writes.err()).as_ref());
         }
         if status == StoreStatus::Up {
             inner.probing.swap(false, Ordering::AcqRel);
@@ -70,11 +70,12 @@ async fn probe(inner: &Inner, own: &mut Option<Link>) -> (Verdict, Verdict) {
     if reads.is_err() {
         return (reads.clone(), reads);
     }
-    let remove = [Command::write("DEL", Key::new(&inner.settings.prefix, "probe", "0"))];
+    let remove = [Command::write("DEL", inner.probed())];
+    let remove = Outgoing::All(&remove);
     let until = Instant::now() + inner.settings.deadline;
     let used = match own {
-        Some(link) => inner.attempt_on(link.clone(), &remove, until.into()).await,
-        None => inner.attempt(&remove, until.into()).await,
+        Some(link) => inner.attempt_on(link.clone(), remove, until.into()).await,
+        None => inner.attempt(remove, until.into()).await,
     };
     let removed = used.and_then(|used| match used.answers.errors().next() {
         Some(error) => Err(error.clone()),
@@ -111,15 +112,22 @@ fn keep_failures(class: Class, result: Result<(), StoreError>) -> Result<(), Sto
     result.or_else(|error| if is_failure(class, &error) { Err(error) } else { Ok(()) })
 }
 
-fn announce(status: StoreStatus, error: Option<&StoreError>) {
+fn announce(inner: &Inner, status: StoreStatus, error: Option<&StoreError>) {
     crate::metric::count("tower_keep_store_status_changes_total", status.as_str());
     let error = error.map(tracing::field::display);
+    let server = inner.checkout.connector().map(|connector| connector.target.place());
+    let server = server.as_deref();
     match status {
-        StoreStatus::Up => tracing::warn!("redis answers again"),
+        StoreStatus::Up => tracing::warn!(server, "redis answers again"),
         StoreStatus::ReadOnly => {
-            tracing::warn!(error, "redis takes no writes; reads go on, writes are refused until it does")
+            tracing::warn!(
+                server,
+                error,
+                "redis takes no writes; reads go on, writes are refused until it does"
+            )
         }
-        StoreStatus::Down => tracing::warn!(
+        StoreStatus::Down | StoreStatus::Partial => tracing::warn!(
+            server,
             error,
             "redis is unavailable; requests follow their failure policy until it answers"
         ),

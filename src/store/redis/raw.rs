@@ -1,17 +1,26 @@
 //! The pool's connections for commands that are not this crate's.
 
+mod keys;
+
 use std::io;
+use std::time::Duration;
 
 use redis::aio::ConnectionLike;
 use redis::{Arg, Cmd, Parser, Pipeline, RedisError, RedisFuture, RedisResult, Value};
 use tokio::time::{Instant, timeout_at};
 
-use super::backend::{Inner, Redis};
+use super::backend::Redis;
 use super::classify::classify;
 use super::link::{Conn, Link};
 use super::monitor;
+use super::node::{Inner, Node};
 use crate::store::error::{StoreError, StoreErrorKind};
 use crate::store::wire::{Class, desync};
+
+/// How often a command is sent again because its slot has moved, at most.
+const MOST_ROUNDS: u32 = 10;
+/// The pause before that: by then it is known where the slot lies.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// What changes a connection for all who share it, holds it up, or has not exactly one reply.
 const REFUSED: [&str; 34] = [
@@ -62,6 +71,9 @@ const REFUSED: [&str; 34] = [
 /// hold it up: `SUBSCRIBE` and its like, `MONITOR`, `SELECT`, `AUTH`, `CLIENT`, `WATCH`, `MULTI` outside of such a pipeline, `WAIT`, and
 /// those that block, `XREAD` and `XREADGROUP` with `BLOCK` among them.
 ///
+/// On a Cluster a command goes to the node that has its first key, and a pipeline to the one that has the first key in it: its keys must
+/// lie in one slot. `SCRIPT` goes to all masters. What the server answers `MOVED` to did not run and is sent again.
+///
 /// Errors are [`redis::RedisError`]s: those of the store are of kind `Io`, with the [`StoreError`] as their source.
 #[derive(Clone, Debug)]
 pub struct RawConnection(Redis);
@@ -105,7 +117,7 @@ enum What<'a> {
     Several(&'a Pipeline, usize),
 }
 
-impl What<'_> {
+impl<'a> What<'a> {
     const fn replies(self) -> usize {
         match self {
             Self::One(_) => 1,
@@ -118,6 +130,19 @@ impl What<'_> {
             Self::One(cmd) => is_refused(cmd),
             Self::Several(pipeline, _) => pipeline.cmd_iter().any(is_refused),
         }
+    }
+
+    /// The key that says to which node of a Cluster it goes.
+    fn key(self) -> Option<&'a [u8]> {
+        match self {
+            Self::One(cmd) => keys::first(cmd),
+            Self::Several(pipeline, _) => pipeline.cmd_iter().find_map(keys::first),
+        }
+    }
+
+    /// Whether each node of a Cluster must hear it: scripts are loaded for wherever they are called.
+    fn is_for_all(self) -> bool {
+        matches!(self, Self::One(cmd) if keys::verb(cmd).eq_ignore_ascii_case(b"SCRIPT"))
     }
 
     fn packed(self) -> Vec<u8> {
@@ -153,7 +178,39 @@ impl Redis {
         if what.replies() == 0 {
             return Ok(Vec::new());
         }
-        self.0.breaker.admit(Class::Write).map_err(failed)?;
+        if what.is_for_all() {
+            let mut last = Vec::new();
+            for node in self.all_nodes().await.map_err(failed)? {
+                last = node.raw(what).await.map_err(failed)?;
+            }
+            return Ok(last);
+        }
+        let mut rounds = 1..MOST_ROUNDS;
+        loop {
+            let node = self.node_of(what.key()).await.map_err(failed)?;
+            let values = node.raw(what).await.map_err(failed)?;
+            if !is_elsewhere(&values) || rounds.next().is_none() {
+                return Ok(values);
+            }
+            self.look();
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+}
+
+/// Whether a node answered that it does not have the slot: nothing was carried out.
+fn is_elsewhere(values: &[Value]) -> bool {
+    let moved = |value: &Value| match value {
+        Value::ServerError(error) => classify(&error.clone().into()).kind() == StoreErrorKind::Moved,
+        _ => false,
+    };
+    let aborted = |value: &Value| matches!(value, Value::ServerError(error) if error.code() == "EXECABORT");
+    values.iter().all(moved) || (values.last().is_some_and(aborted) && values.iter().any(moved))
+}
+
+impl Node {
+    async fn raw(&self, what: What<'_>) -> Result<Vec<Value>, StoreError> {
+        self.0.breaker.admit(Class::Write)?;
         let result = self.0.raw(what).await;
         match &result {
             Ok(_) => self.0.breaker.succeeded(Class::Write),
@@ -163,7 +220,7 @@ impl Redis {
                 monitor::start(&self.0);
             }
         }
-        result.map_err(failed)
+        result
     }
 }
 

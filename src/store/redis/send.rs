@@ -7,7 +7,7 @@ use super::link::{Conn, Link};
 use super::resp::{self, Replies};
 use super::script;
 use crate::store::error::StoreError;
-use crate::store::wire::{Command, Reply, ScriptId, Verb, desync};
+use crate::store::wire::{Class, Command, Reply, ScriptId, Verb, desync};
 
 /// Replies of this length are shared; a shorter one is copied for less.
 const SHARED: usize = 4 << 10;
@@ -48,10 +48,53 @@ impl Answers {
     }
 }
 
+/// What goes to one server in one round trip.
+#[derive(Clone, Copy)]
+pub(super) enum Outgoing<'a> {
+    /// A whole batch.
+    All(&'a [Command]),
+    /// Those of a batch that one node of a Cluster shall carry out.
+    Some(&'a [&'a Command]),
+    /// A command on a slot that is on its way to the node.
+    Asking(&'a Command),
+}
+
+impl<'a> Outgoing<'a> {
+    const fn len(self) -> usize {
+        match self {
+            Self::All(commands) => commands.len(),
+            Self::Some(commands) => commands.len(),
+            Self::Asking(_) => 1,
+        }
+    }
+
+    fn get(self, place: usize) -> Option<&'a Command> {
+        match self {
+            Self::All(commands) => commands.get(place),
+            Self::Some(commands) => commands.get(place).copied(),
+            Self::Asking(command) => (place == 0).then_some(command),
+        }
+    }
+
+    fn iter(self) -> impl Iterator<Item = &'a Command> {
+        (0..self.len()).filter_map(move |place| self.get(place))
+    }
+
+    const fn is_asking(self) -> bool {
+        matches!(self, Self::Asking(_))
+    }
+
+    /// What it is as a whole: one that changes something makes all of it a write.
+    pub(super) fn class(self) -> Class {
+        if self.iter().all(|command| command.class == Class::Read) { Class::Read } else { Class::Write }
+    }
+}
+
 /// Sends all commands in one round trip. Scripts that the server has lost (`SCRIPT FLUSH`, a restart) did not run, so
 /// they alone are sent again, in full, which also loads them: one round trip more.
-pub(super) async fn send(link: &Link, commands: &[Command]) -> Result<Answers, StoreError> {
-    match round_trip(link, commands.iter().map(Form::ByHash), commands.len()).await? {
+pub(super) async fn send(link: &Link, commands: Outgoing<'_>) -> Result<Answers, StoreError> {
+    let forms = commands.iter().map(Form::ByHash);
+    match round_trip(link, forms, commands.len(), commands.is_asking()).await? {
         // Seldom, so the usual future need not have room for it.
         Answers::Read(replies) => Box::pin(send_lost(link, commands, replies)).await,
         received => Ok(received),
@@ -60,13 +103,13 @@ pub(super) async fn send(link: &Link, commands: &[Command]) -> Result<Answers, S
 
 async fn send_lost(
     link: &Link,
-    commands: &[Command],
+    commands: Outgoing<'_>,
     mut replies: Vec<Owned>,
 ) -> Result<Answers, StoreError> {
     let lost: Vec<usize> = (0..replies.len()).filter(|i| is_lost(&replies[*i])).collect();
     if !lost.is_empty() {
         let again = lost.iter().filter_map(|i| commands.get(*i)).map(Form::InFull);
-        let answers = round_trip(link, again, lost.len()).await?;
+        let answers = round_trip(link, again, lost.len(), commands.is_asking()).await?;
         let again = answers.read(|replies| replies.map(owned).collect::<Vec<_>>());
         for (i, reply) in lost.into_iter().zip(again) {
             replies[i] = reply;
@@ -76,56 +119,65 @@ async fn send_lost(
 }
 
 /// Sends one command without a key.
-pub(super) async fn ask(link: &Link, word: &'static str) -> Result<Answers, StoreError> {
-    round_trip(link, std::iter::once(Form::Word(word)), 1).await
+pub(super) async fn ask(link: &Link, words: &'static [&'static str]) -> Result<Answers, StoreError> {
+    round_trip(link, std::iter::once(Form::Words(words)), 1, false).await
 }
 
 fn is_lost(reply: &Owned) -> bool {
     reply.as_ref().is_err_and(|error| error.code() == Some("NOSCRIPT"))
 }
 
-fn owned(reply: Result<Reply<'_>, StoreError>) -> Owned {
+pub(super) fn owned(reply: Result<Reply<'_>, StoreError>) -> Owned {
     reply.map(Reply::into_owned)
 }
 
+/// `asking` says `ASKING` first, which holds for the next command alone; its own reply is left out.
 async fn round_trip<'a>(
     link: &Link,
     forms: impl Iterator<Item = Form<'a>>,
     count: usize,
+    asking: bool,
 ) -> Result<Answers, StoreError> {
+    let forms = asking.then_some(Form::Words(&["ASKING"])).into_iter().chain(forms);
+    let count = count + usize::from(asking);
     match link.conn() {
         Conn::Own(requests) => {
             let encode = |out: &mut Vec<u8>| forms.for_each(|form| form.encode(out));
-            received(requests.send(count, encode).await?, count)
+            received(requests.send(count, encode).await?, count, asking)
         }
         Conn::Foreign(conn) => {
             let mut pipeline = redis::Pipeline::with_capacity(count);
             for form in forms {
                 pipeline.add_command(form.cmd());
             }
-            Box::pin(foreign(conn.clone(), pipeline, count)).await
+            Box::pin(foreign(conn.clone(), pipeline, count, asking)).await
         }
     }
 }
 
-fn received(answer: Answer, count: usize) -> Result<Answers, StoreError> {
-    if !answer.has_error {
+fn received(answer: Answer, count: usize, asking: bool) -> Result<Answers, StoreError> {
+    if !answer.has_error && !asking {
         return Ok(Answers::Received(answer.bytes));
     }
-    let replies: Vec<_> = Replies::new(&answer.bytes).map(owned).collect();
-    if replies.len() == count { Ok(Answers::Read(replies)) } else { Err(desync()) }
+    let mut replies: Vec<_> = Replies::new(&answer.bytes).map(owned).collect();
+    if replies.len() != count {
+        return Err(desync());
+    }
+    Ok(Answers::Read(replies.split_off(usize::from(asking))))
 }
 
 async fn foreign(
     mut conn: Box<dyn ForeignConnection>,
     pipeline: redis::Pipeline,
     count: usize,
+    asking: bool,
 ) -> Result<Answers, StoreError> {
     let values = conn.req_packed_commands(&pipeline, 0, count).await.map_err(|error| classify(&error))?;
     if values.len() != count {
         return Err(desync());
     }
-    values.into_iter().map(neutral).collect::<Result<_, _>>().map(Answers::Read)
+    let own = values.into_iter().skip(usize::from(asking));
+    own.map(neutral).collect::<Result<_, _>>().map(Answers::Read)
 }
 
 /// How a command goes out.
@@ -133,7 +185,7 @@ async fn foreign(
 enum Form<'a> {
     ByHash(&'a Command),
     InFull(&'a Command),
-    Word(&'static str),
+    Words(&'static [&'static str]),
 }
 
 impl Form<'_> {
@@ -142,9 +194,9 @@ impl Form<'_> {
         let (command, verb, script) = match self {
             Self::ByHash(command) => (command, "EVALSHA", script::hash as fn(ScriptId) -> &'static str),
             Self::InFull(command) => (command, "EVAL", script::source as fn(ScriptId) -> &'static str),
-            Self::Word(word) => {
-                begin(to, 1);
-                return put(to, word.as_bytes());
+            Self::Words(words) => {
+                begin(to, words.len());
+                return words.iter().for_each(|word| put(to, word.as_bytes()));
             }
         };
         let keys = command.keys().len();

@@ -10,9 +10,9 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use redis::ProtocolVersion;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::backend::Redis;
 use super::connect::{handshake, open};
 use super::driver::BoxedSocket;
 use super::manager::Connector;
@@ -30,26 +30,26 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// How much is read at once. What is shorter is copied: a part of what was read would hold all of it.
 const CHUNK: usize = 16 << 10;
 
-impl Redis {
-    /// Listens to a topic from the moment on in which this returns.
-    pub(in crate::store) async fn listen(
-        &self,
-        topic: Topic,
-        capacity: usize,
-    ) -> Result<Listener, StoreError> {
-        let connector = self.0.checkout.connector().ok_or(StoreErrorKind::Unsupported)?;
-        let (listener, mut standing) = self.0.channels.enter(topic, capacity);
-        if self.0.channels.begin() {
-            self.0.runtime.spawn(serve(connector, self.0.channels.clone()));
-        }
-        let told = standing.wait_for(|standing| !matches!(standing, Standing::Asked));
-        match timeout(self.0.settings.connect_timeout + self.0.settings.deadline, told).await? {
-            Ok(standing) => match &*standing {
-                Standing::Refused(error) => Err(error.clone()),
-                _ => Ok(listener),
-            },
-            Err(_) => Err(StoreErrorKind::Unavailable.into()),
-        }
+/// Listens to a topic from the moment on in which this returns, within `limit`.
+pub(super) async fn listen(
+    connector: &Arc<Connector>,
+    channels: &Channels,
+    runtime: &Handle,
+    limit: Duration,
+    topic: Topic,
+    capacity: usize,
+) -> Result<Listener, StoreError> {
+    let (listener, mut standing) = channels.enter(topic, capacity);
+    if channels.begin() {
+        runtime.spawn(serve(Arc::clone(connector), channels.clone()));
+    }
+    let told = standing.wait_for(|standing| !matches!(standing, Standing::Asked));
+    match timeout(limit, told).await? {
+        Ok(standing) => match &*standing {
+            Standing::Refused(error) => Err(error.clone()),
+            _ => Ok(listener),
+        },
+        Err(_) => Err(StoreErrorKind::Unavailable.into()),
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use redis::{ConnectionAddr, IntoConnectionInfo, RedisConnectionInfo};
 
+use super::cluster::Members;
 use super::sentinel::Group;
 use super::sentinels::Sentinels;
 use crate::store::error::ConfigError;
@@ -24,6 +25,20 @@ pub(super) enum Address {
     Unix(std::path::PathBuf),
     /// Wherever Sentinels say.
     Sentinel(Arc<Group>),
+    /// Any node of a Cluster.
+    Cluster(Arc<Members>),
+}
+
+impl Address {
+    /// Host and port, where these are all.
+    pub(super) fn place(&self) -> Option<(String, u16)> {
+        match self {
+            Self::Tcp { host, port } => Some((host.clone(), *port)),
+            #[cfg(feature = "tls")]
+            Self::Tls { host, port } => Some((host.clone(), *port)),
+            _ => None,
+        }
+    }
 }
 
 /// An address and who signs in there. The connection info's own `Debug` hides the password.
@@ -38,6 +53,9 @@ impl Target {
     pub(in crate::store) fn parse(url: &str) -> Result<Self, ConfigError> {
         if let Some(sentinels) = url.strip_prefix("sentinel:") {
             return Ok(Self::sentinel(Sentinels::parse(sentinels)?));
+        }
+        if let Some(urls) = url.strip_prefix("cluster:") {
+            return Self::cluster(urls.split(','));
         }
         let (plain, tls) = match url.split_once("://") {
             Some(("rediss" | "valkeys", rest)) => (format!("redis://{rest}"), true),
@@ -65,6 +83,20 @@ impl Target {
         Self { login: sentinels.login.clone(), address: Address::Sentinel(Group::new(sentinels)) }
     }
 
+    /// Nodes of a Cluster to begin with. Who signs in stands in the first URL.
+    pub(in crate::store) fn cluster<U: AsRef<str>>(
+        urls: impl IntoIterator<Item = U>,
+    ) -> Result<Self, ConfigError> {
+        let nodes = urls.into_iter().map(|url| Self::parse(url.as_ref()));
+        let nodes = nodes.collect::<Result<Vec<_>, _>>()?;
+        let login = nodes.first().ok_or(ConfigError::Url)?.login.clone();
+        if nodes.iter().any(|node| node.login.db() != 0) {
+            return Err(ConfigError::Url); // a Cluster has but one database
+        }
+        let members = Members::new(nodes.into_iter().map(|node| node.address).collect())?;
+        Ok(Self { login, address: Address::Cluster(Arc::new(members)) })
+    }
+
     /// The same with a user and a password that do not stand in the URL.
     pub(in crate::store) fn signed_in(mut self, username: Option<&str>, password: Option<&str>) -> Self {
         if let Some(username) = username {
@@ -85,6 +117,7 @@ impl Target {
             #[cfg(unix)]
             Address::Unix(path) => format!("redis+unix://{}", path.display()),
             Address::Sentinel(group) => group.sentinels.to_string(),
+            Address::Cluster(members) => members.to_string(),
         }
     }
 }
@@ -102,6 +135,9 @@ mod tests {
         assert!(Target::parse("redis://127.0.0.1").is_ok() && Target::parse("valkey://[::1]:1").is_ok());
         #[cfg(unix)]
         assert!(matches!(Target::parse("redis+unix:///run/redis.sock").unwrap().address, Address::Unix(_)));
+        let cluster = Target::parse("cluster:redis://user:hunter2@h:1,redis://[::1]:2").unwrap();
+        assert_eq!(cluster.place(), "cluster:redis://h:1,redis://[::1]:2");
+        assert!(!format!("{cluster:?}").contains("hunter2"));
     }
 
     #[test]
@@ -114,6 +150,12 @@ mod tests {
             "redis://",
             "rediss+unix:///x",
             "sentinel:m",
+            "cluster:",
+            "cluster:redis://h:1,",
+            "cluster:redis://h:1/2",
+            "cluster:redis+unix:///x",
+            "cluster:sentinel:m@h:1",
+            "cluster:cluster:redis://h:1",
         ] {
             assert!(Target::parse(url).is_err(), "{url}");
         }

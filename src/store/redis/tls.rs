@@ -81,6 +81,7 @@ fn refused(error: impl std::fmt::Display) -> ConfigError {
 }
 
 /// The settings, checked once when the store is built.
+#[derive(Clone)]
 pub(super) struct TlsConnector(tokio_rustls::TlsConnector);
 
 impl TlsConnector {

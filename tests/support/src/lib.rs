@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 
 mod answer;
+mod cluster;
 mod frame;
 mod log;
 mod monitor;
@@ -11,6 +12,7 @@ mod sentinel;
 mod server;
 
 pub use answer::{Answer, Jar, cookie_line};
+pub use cluster::RedisCluster;
 pub use log::Log;
 pub use monitor::Monitor;
 pub use proxy::{Fault, Proxy};

@@ -1,9 +1,9 @@
 //! A primary, its replica and the Sentinels that watch them.
 
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::server::{RedisServer, free_port, kill};
+use crate::server::{RedisServer, free_port, kill, wait};
 
 /// What the Sentinels call the group.
 pub const MASTER: &str = "keep-group";
@@ -129,12 +129,4 @@ fn ask(port: u16, words: &[&str]) -> Option<String> {
             .join(" "),
         other => format!("{other:?}").to_uppercase(),
     })
-}
-
-fn wait(what: &str, mut holds: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !holds() {
-        assert!(begun.elapsed() < Duration::from_secs(30), "never came true: {what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }

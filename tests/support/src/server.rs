@@ -133,6 +133,12 @@ impl RedisServer {
         kill("-CONT", self.pid());
     }
 
+    /// Whether it was started and not stopped.
+    #[must_use]
+    pub const fn is_running(&self) -> bool {
+        self.child.is_some()
+    }
+
     /// The server's process.
     ///
     /// # Panics
@@ -242,5 +248,14 @@ impl Drop for RedisServer {
     fn drop(&mut self) {
         self.stop();
         let _ = std::fs::remove_dir_all(&self.dir);
+    }
+}
+
+/// Waits until it is so, for at most 30 s.
+pub(crate) fn wait(what: &str, mut holds: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < Duration::from_secs(30), "never came true: {what}");
+        std::thread::sleep(Duration::from_millis(20));
     }
 }

@@ -1,0 +1,300 @@
+//! One server: admission, check-out, one round trip, and what its errors mean for the connection.
+
+use std::future::Future;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::time::error::Elapsed;
+use tokio::time::{Instant, timeout_at};
+
+use super::breaker::{Breaker, is_failure};
+use super::checkout::Checkout;
+use super::classify::ends_connection;
+use super::clock::ServerClock;
+use super::link::Link;
+use super::manager::{Connector, Desyncs};
+use super::send::{Answers, Outgoing, ask, send};
+use super::{ForeignPool, monitor};
+use crate::store::error::{StoreError, StoreErrorKind};
+use crate::store::health::{PoolCounts, StoreStatus};
+use crate::store::key::{Key, KeyPrefix};
+use crate::store::wire::{Class, desync};
+
+/// The numbers of a [`StoreBuilder`](crate::store::StoreBuilder), checked.
+#[derive(Clone, Debug)]
+pub(in crate::store) struct Settings {
+    /// Probes stay under it: an ACL may allow no other keys.
+    pub(in crate::store) prefix: KeyPrefix,
+    pub(in crate::store) pool_size: u32,
+    pub(in crate::store) max_waiting: usize,
+    pub(in crate::store) deadline: Duration,
+    pub(in crate::store) connect_timeout: Duration,
+    pub(in crate::store) probe_interval: Duration,
+    #[cfg(feature = "tls")]
+    pub(in crate::store) tls: super::TlsConfig,
+}
+
+/// One server. Clones share everything.
+#[derive(Clone)]
+pub(in crate::store) struct Node(pub(super) Arc<Inner>);
+
+pub(super) struct Inner {
+    pub(super) checkout: Arc<Checkout>,
+    pub(super) breaker: Breaker,
+    pub(super) settings: Settings,
+    pub(super) runtime: Handle,
+    pub(super) probing: AtomicBool,
+    pub(super) clock: ServerClock,
+    /// What is removed to find out whether it takes writes; does not exist.
+    probed: Mutex<Key>,
+    desyncs: Arc<Desyncs>,
+}
+
+/// Until when a request waits, and whose limit that is. That the store's passed says something about the server and the connection. That
+/// a caller's shorter one passed does not: the probe finds out.
+#[derive(Clone, Copy)]
+pub(super) struct Until {
+    pub(super) at: Instant,
+    is_callers: bool,
+}
+
+impl Until {
+    /// The store's deadline, or the caller's where that is shorter.
+    pub(super) fn within(settings: &Settings, deadline: Option<Duration>) -> Self {
+        let deadline = deadline.filter(|deadline| *deadline < settings.deadline);
+        Self { at: Instant::now() + deadline.unwrap_or(settings.deadline), is_callers: deadline.is_some() }
+    }
+}
+
+/// The store's own deadline.
+impl From<Instant> for Until {
+    fn from(at: Instant) -> Self {
+        Self { at, is_callers: false }
+    }
+}
+
+/// The replies of one round trip, and the connection that gave them.
+pub(super) struct Used {
+    pub(super) answers: Answers,
+    pub(super) link: Link,
+}
+
+impl Node {
+    /// Only inside of a runtime's task, or where `runtime` is that of the caller.
+    pub(super) fn new(connector: Connector, settings: Settings, runtime: Handle) -> Self {
+        let desyncs = Arc::clone(&connector.desyncs);
+        let checkout = Checkout::own(Arc::new(connector), &settings, &runtime);
+        Self::start(checkout, settings, runtime, desyncs)
+    }
+
+    pub(super) fn from_pool(pool: Arc<dyn ForeignPool>, settings: Settings, runtime: Handle) -> Self {
+        let checkout = Checkout::foreign(pool, &settings, &runtime);
+        Self::start(checkout, settings, runtime, Arc::default())
+    }
+
+    fn start(checkout: Checkout, settings: Settings, runtime: Handle, desyncs: Arc<Desyncs>) -> Self {
+        let (checkout, breaker) = (Arc::new(checkout), Breaker::default());
+        let probed = Mutex::new(probe_key(&settings.prefix, 0));
+        let node = Self(Arc::new(Inner {
+            checkout,
+            breaker,
+            settings,
+            runtime,
+            probing: AtomicBool::new(false),
+            clock: ServerClock::default(),
+            probed,
+            desyncs,
+        }));
+        monitor::start(&node.0); // opens the first connection, and says so if there is none
+        node
+    }
+
+    /// One round trip for all commands, within the deadline. A batch of reads alone is sent again, on another connection,
+    /// when its connection ended; a write is never sent twice.
+    pub(super) async fn execute(&self, commands: Outgoing<'_>, until: Until) -> Result<Used, StoreError> {
+        let class = commands.class();
+        self.0.breaker.admit(class)?;
+        // The usual request finds a connection at once; its future need not have room for the wait.
+        let result = match self.0.checkout.link_at_once() {
+            Some(link) => self.0.attempt_on(link, commands, until).await,
+            None => Box::pin(self.0.attempt(commands, until)).await,
+        };
+        let result = match result {
+            Err(error) if class == Class::Read && error.kind() == StoreErrorKind::Disconnected => {
+                // Each connection that ended uses one attempt up.
+                Box::pin(again(self.0.checkout.size(), || self.0.attempt(commands, until))).await
+            }
+            result => result,
+        };
+        match &result {
+            Err(error) if until.is_callers && error.kind() == StoreErrorKind::Timeout => {
+                monitor::start(&self.0)
+            }
+            _ => self.note(class, &result),
+        }
+        result
+    }
+
+    fn note(&self, class: Class, result: &Result<Used, StoreError>) {
+        let failed = match result {
+            Ok(used) => used.answers.errors().any(|error| is_failure(class, error)),
+            // No connection, or none that lasted: whatever the reason, the next request would fare no better.
+            Err(error) => !matches!(error.kind(), StoreErrorKind::Overloaded | StoreErrorKind::Desync),
+        };
+        if failed {
+            self.0.breaker.failed(class);
+            monitor::start(&self.0);
+        } else {
+            self.0.breaker.succeeded(class);
+        }
+    }
+
+    pub(super) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// How many connections gave a reply that did not belong to its request; those to all nodes of a Cluster.
+    pub(super) fn desyncs(&self) -> u64 {
+        self.0.desyncs.count()
+    }
+
+    pub(super) fn counts(&self) -> PoolCounts {
+        self.0.checkout.counts()
+    }
+
+    pub(super) fn status(&self) -> StoreStatus {
+        self.0.breaker.status()
+    }
+
+    /// The time that a `TIME` takes, the check-out included, past the breaker.
+    pub(super) async fn latency(&self) -> Result<Duration, StoreError> {
+        let begun = Instant::now();
+        self.0.ask_time(begun + self.0.settings.deadline).await?;
+        Ok(begun.elapsed())
+    }
+}
+
+/// A key that nothing else uses.
+pub(super) fn probe_key(prefix: &KeyPrefix, number: u32) -> Key {
+    Key::new(prefix, "probe", &number.to_string())
+}
+
+impl Inner {
+    pub(super) async fn attempt(&self, commands: Outgoing<'_>, until: Until) -> Result<Used, StoreError> {
+        // A connection that ended during its handshake has not been sent anything.
+        let link = again(self.checkout.size(), || self.link(until.at)).await.map_err(|error| match error
+            .kind()
+        {
+            StoreErrorKind::Disconnected => StoreError::with_source(StoreErrorKind::Refused, error),
+            _ => error,
+        })?;
+        self.attempt_on(link, commands, until).await
+    }
+
+    pub(super) async fn link(&self, until: Instant) -> Result<Link, StoreError> {
+        flat(timeout_at(until, self.checkout.link(until)).await)
+    }
+
+    pub(super) async fn attempt_on(
+        &self,
+        link: Link,
+        commands: Outgoing<'_>,
+        until: Until,
+    ) -> Result<Used, StoreError> {
+        match flat(timeout_at(until.at, send(&link, commands)).await) {
+            Ok(answers) => {
+                if let Some(error) = answers.errors().find(|error| ends_connection(error.kind())) {
+                    self.judge(&link, error.kind());
+                }
+                Ok(Used { answers, link })
+            }
+            Err(error) if until.is_callers && error.kind() == StoreErrorKind::Timeout => Err(error),
+            Err(error) => {
+                self.judge(&link, error.kind());
+                Err(error)
+            }
+        }
+    }
+
+    /// Asks for the server's time: shows that it answers reads, and how far our clock is off.
+    pub(super) async fn ask_time(&self, until: Instant) -> Result<(), StoreError> {
+        let open = self.checkout.counts().connections;
+        again(open, async || self.ask_time_on(&self.link(until).await?, until).await).await
+    }
+
+    pub(super) async fn ask_time_on(&self, link: &Link, until: Instant) -> Result<(), StoreError> {
+        match flat(timeout_at(until, time(link)).await) {
+            Ok((seconds, micros)) => {
+                self.clock.observe(seconds.saturating_mul(1000).saturating_add(micros / 1000));
+                Ok(())
+            }
+            Err(error) => {
+                self.judge(link, error.kind());
+                Err(error)
+            }
+        }
+    }
+
+    /// Where it is, if it is known by host and port.
+    pub(super) fn place(&self) -> Option<(String, u16)> {
+        self.checkout.connector().and_then(|connector| connector.target.address.place())
+    }
+
+    pub(super) fn probed(&self) -> Key {
+        self.probed.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Another key is to be removed to find out whether the server takes writes.
+    pub(super) fn probe(&self, key: Key) {
+        *self.probed.lock().unwrap_or_else(PoisonError::into_inner) = key;
+    }
+
+    /// Drops a connection whose error says that nobody may use it again.
+    pub(super) fn judge(&self, link: &Link, kind: StoreErrorKind) {
+        if kind == StoreErrorKind::Desync && link.mark_out_of_step() {
+            self.desyncs.found();
+        }
+        if ends_connection(kind) {
+            link.mark_broken();
+            self.checkout.suspect();
+        }
+    }
+}
+
+async fn time(link: &Link) -> Result<(u64, u64), StoreError> {
+    ask(link, &["TIME"]).await?.read(|replies| {
+        let mut items = replies.next().ok_or_else(desync)??.array()?.into_iter();
+        let mut number = || items.next().ok_or_else(desync)?.text()?.parse().map_err(|_| desync());
+        Ok((number()?, number()?))
+    })
+}
+
+fn flat<T>(result: Result<Result<T, StoreError>, Elapsed>) -> Result<T, StoreError> {
+    result.unwrap_or_else(|elapsed| Err(elapsed.into()))
+}
+
+/// Repeats what may be repeated while connections end under it, up to `most` times: each time uses one up.
+async fn again<T, F>(most: u32, attempt: impl Fn() -> F) -> Result<T, StoreError>
+where
+    F: Future<Output = Result<T, StoreError>>,
+{
+    let mut result = attempt().await;
+    for _ in 0..most {
+        match result {
+            Err(error) if error.kind() == StoreErrorKind::Disconnected => result = attempt().await,
+            _ => break,
+        }
+    }
+    result
+}
+
+impl std::fmt::Debug for Node {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Node")
+            .field("settings", &self.0.settings)
+            .field("status", &self.status())
+            .finish_non_exhaustive()
+    }
+}
