@@ -44,7 +44,7 @@ impl StoreBuilder {
         self
     }
 
-    /// The number of connections, 1 to 1,000. Default 4: requests share them, so few serve many.
+    /// The number of connections, 1 to 1,000, to each master of a Cluster. Default 4: requests share them, so few serve many.
     pub fn pool_size(mut self, connections: u32) -> Self {
         self.settings.pool_size = connections;
         self
@@ -88,8 +88,9 @@ impl StoreBuilder {
         self
     }
 
-    /// A store on the Redis at `url`: `redis://`, `rediss://` (feature `tls`), `redis+unix://`, or
-    /// `sentinel:MASTER@host:port,host:port`, see [`connect_sentinel`](Self::connect_sentinel).
+    /// A store on the Redis at `url`: `redis://`, `rediss://` (feature `tls`), `redis+unix://`,
+    /// `sentinel:MASTER@host:port,host:port`, see [`connect_sentinel`](Self::connect_sentinel), or
+    /// `cluster:redis://host:port,redis://host:port`, see [`connect_cluster`](Self::connect_cluster).
     ///
     /// Returns at once and never waits for Redis: the first connection is opened in the background. A server that
     /// cannot be reached is logged once and tried again until it can.
@@ -112,6 +113,30 @@ impl StoreBuilder {
     /// A [`ConfigError`] when a number or a certificate cannot work, or when there is no tokio runtime.
     pub fn connect_sentinel(self, sentinels: Sentinels) -> Result<Store, ConfigError> {
         self.connect_to(Target::sentinel(sentinels))
+    }
+
+    /// A store on a Redis Cluster. `nodes`: URLs of some of its nodes, 1 to 64, all `redis://` or all `rediss://`; the others are learnt
+    /// from these. Who signs in, and the protocol, stand in the first.
+    ///
+    /// Each master has [`pool_size`](Self::pool_size) connections and a breaker of its own: one that fails takes its own keys along and
+    /// no others. A batch goes to all nodes concerned at once; an operation on keys of several slots only reads. Slots that move and
+    /// replicas that take over are followed; a command is sent again only where a node said that it did not run. Replicas are never
+    /// read. Of the keys of a scan, those that move meanwhile can be missed.
+    ///
+    /// With TLS, nodes are called by the host names that they announce, where they do (`cluster-announce-hostname`).
+    ///
+    /// Returns at once, like [`connect`](Self::connect), which also takes `cluster:redis://host:port,redis://host:port`. The user also
+    /// needs `+cluster|nodes +asking`. Up to three nodes are asked what they know: every 10 s, ten times a second while something is
+    /// wrong, and as soon as a node redirects.
+    ///
+    /// # Errors
+    ///
+    /// A [`ConfigError`] when a URL, a number or a certificate cannot work, or when there is no tokio runtime.
+    pub fn connect_cluster<U: AsRef<str>>(
+        self,
+        nodes: impl IntoIterator<Item = U>,
+    ) -> Result<Store, ConfigError> {
+        self.connect_to(Target::cluster(nodes)?)
     }
 
     pub(super) fn connect_to(self, target: Target) -> Result<Store, ConfigError> {

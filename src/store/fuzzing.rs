@@ -25,6 +25,13 @@ pub fn read_replies(stream: &[u8], step: usize) -> Option<usize> {
     super::redis::read_replies(stream, step)
 }
 
+/// Reads a text as what a node of a Cluster says about the others, and as a redirection: how many masters there are, and the first and
+/// last slots that they have.
+#[must_use]
+pub fn read_cluster_nodes(text: &str) -> Option<(usize, Vec<u16>)> {
+    super::redis::read_cluster_nodes(text)
+}
+
 /// Puts a hash under a session's key, whatever it holds. One `HSET`.
 #[derive(Clone, Debug)]
 pub struct PlantSession(pub SessionAt, pub Fields);

@@ -152,6 +152,15 @@ impl Store {
         }
     }
 
+    /// Whether it is on a Redis Cluster, where keys that are used together must lie in one slot.
+    #[must_use]
+    pub const fn is_cluster(&self) -> bool {
+        match &self.backend {
+            Backend::Memory(_) => false,
+            Backend::Redis(redis) => redis.is_cluster(),
+        }
+    }
+
     pub(crate) const fn revocations(&self) -> &Revocations {
         &self.revocations
     }

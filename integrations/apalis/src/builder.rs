@@ -124,6 +124,9 @@ impl<T: Serialize + DeserializeOwned + Send + Sync + Unpin + 'static> JobsBuilde
     pub fn build(self) -> Result<Jobs<T>, JobsConfigError> {
         self.check()?;
         let raw = self.store.raw().ok_or(JobsConfigError::Embedded)?;
+        if self.store.is_cluster() {
+            return Err(JobsConfigError::Cluster);
+        }
         let missed = usize::try_from(self.abandoned_after.as_secs()).unwrap_or(usize::MAX);
         let config = Config::default()
             .queue(format!("{}:jobs:{{{}}}", self.store.prefix().as_str(), self.name))

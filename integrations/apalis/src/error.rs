@@ -24,6 +24,9 @@ pub enum JobsConfigError {
     /// The store is embedded: its jobs would be lost with the process.
     #[error("jobs need a store on redis")]
     Embedded,
+    /// The store is on a Redis Cluster: apalis keeps its list of queues in another slot than a queue.
+    #[error("jobs do not work on a redis cluster; give them a store on one server or on sentinels")]
+    Cluster,
     /// The queue's name.
     #[error("a queue's name must be 1 to 32 characters of a-z, 0-9, - and _")]
     Name,

@@ -44,8 +44,8 @@
 //!
 //! # Redis
 //!
-//! apalis' keys begin with `{prefix}:jobs:{queue}`, in one Cluster slot, except for its list of queues, `core:apalis:queues:list`. A
-//! worker asks by one script each `poll`, by three more each second. The status is a value of
+//! apalis' keys begin with `{prefix}:jobs:{queue}`, except for its list of queues, `core:apalis:queues:list`: that lies in another slot
+//! of a Redis Cluster, where there are therefore no jobs. A worker asks by one script each `poll`, by three more each second. The status is a value of
 //! [`KeyValue`](tower_keep::kv::KeyValue), `{prefix}:state:jobs:{queue:id}`. The README has the commands for an ACL.
 
 #[cfg(doctest)]

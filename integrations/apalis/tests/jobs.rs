@@ -12,7 +12,7 @@ use std::future::pending;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use keep_testing::RedisServer;
+use keep_testing::{RedisCluster, RedisServer};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -90,6 +90,14 @@ async fn until(jobs: &Jobs<String>, id: &JobId, state: JobState) -> u32 {
         }
     };
     tokio::time::timeout(PATIENCE, wait).await.expect("it gets there")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_is_refused_at_once() {
+    let cluster = tokio::task::spawn_blocking(RedisCluster::start).await.unwrap();
+    let store = Store::connect(&cluster.url()).unwrap();
+    let refused = Jobs::<String>::builder(store, "email").build();
+    assert!(matches!(refused, Err(JobsConfigError::Cluster)));
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ use crate::store::health::{PoolCounts, StoreStatus};
 use crate::store::wire::Command;
 
 /// The Redis backend. Clones share everything.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(in crate::store) struct Redis {
     servers: Servers,
     settings: Arc<Settings>,
@@ -31,7 +31,7 @@ pub(in crate::store) struct Redis {
     channels: Channels,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 enum Servers {
     One(Node),
     Cluster(Arc<Cluster>),
@@ -103,6 +103,10 @@ impl Redis {
                 Servers::Cluster(cluster) => cluster.desynchronised(link),
             }
         }
+    }
+
+    pub(in crate::store) const fn is_cluster(&self) -> bool {
+        matches!(&self.servers, Servers::Cluster(_))
     }
 
     /// The server that has a key, or any where there is none.
@@ -199,5 +203,15 @@ impl Redis {
             Servers::One(node) => node.0.clock.observe(now_ms),
             Servers::Cluster(cluster) => cluster.observe(now_ms, self.now_ms()),
         }
+    }
+}
+
+/// Says nothing of who signs in.
+impl std::fmt::Debug for Redis {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Redis")
+            .field("settings", &self.settings)
+            .field("status", &self.status())
+            .finish_non_exhaustive()
     }
 }

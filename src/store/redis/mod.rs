@@ -31,6 +31,8 @@ mod target;
 mod tls;
 
 pub(super) use backend::{Redis, Used};
+#[cfg(feature = "test-util")]
+pub(super) use cluster::read_cluster_nodes;
 pub(super) use foreign::shared;
 pub use foreign::{ForeignConnection, ForeignPool};
 pub(super) use node::Settings;

@@ -292,9 +292,6 @@ where
 
 impl std::fmt::Debug for Node {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Node")
-            .field("settings", &self.0.settings)
-            .field("status", &self.status())
-            .finish_non_exhaustive()
+        f.debug_struct("Node").field("status", &self.status()).finish_non_exhaustive()
     }
 }

@@ -26,6 +26,14 @@ pub fn kill(signal: &str, pid: u32) {
     assert!(status.success(), "kill {signal} failed");
 }
 
+/// With `KEEP_TOPOLOGY=cluster` each server is the only node of a Cluster, which checks that keys which are used together lie in one slot.
+fn in_cluster() -> bool {
+    std::env::var("KEEP_TOPOLOGY").is_ok_and(|topology| topology == "cluster")
+}
+
+/// A cluster's only node may say that the cluster is complete at once.
+const IN_CLUSTER: [&str; 2] = ["--cluster-enabled", "yes"];
+
 /// A Redis server on a free loopback port and a unix socket, without persistence. Stopped when dropped.
 #[derive(Debug)]
 pub struct RedisServer {
@@ -92,6 +100,7 @@ impl RedisServer {
             .args(["--enable-debug-command", "yes", "--enable-protected-configs", "yes", "--daemonize", "no"])
             .args(["--unixsocket", "redis.sock", "--logfile", "redis.log"])
             .args(&self.args)
+            .args(if in_cluster() { &IN_CLUSTER[..] } else { &[] })
             .current_dir(&self.dir)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -103,6 +112,22 @@ impl RedisServer {
             assert!(begun.elapsed() < Duration::from_secs(10), "redis-server did not start");
             std::thread::yield_now();
         }
+        if in_cluster() {
+            self.take_all_slots();
+        }
+    }
+
+    fn take_all_slots(&self) {
+        let told = |args: &[&str]| -> redis::RedisResult<String> {
+            redis::cmd("CLUSTER")
+                .arg(args)
+                .query(&mut redis::Client::open(self.plain_url())?.get_connection()?)
+        };
+        // After a restart it may have them already, be loading, or ask for a password.
+        let _ = told(&["ADDSLOTSRANGE", "0", "16383"]);
+        wait("the only node of the cluster serves", || {
+            told(&["INFO"]).map_or(true, |info| info.contains("cluster_state:ok"))
+        });
     }
 
     /// Starts the server again with further arguments.
@@ -158,6 +183,10 @@ impl RedisServer {
     /// Its URL.
     #[must_use]
     pub fn url(&self) -> String {
+        if in_cluster() { format!("cluster:{}", self.plain_url()) } else { self.plain_url() }
+    }
+
+    fn plain_url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
@@ -180,7 +209,7 @@ impl RedisServer {
     /// When it cannot be opened.
     #[must_use]
     pub fn admin(&self) -> redis::Connection {
-        redis::Client::open(self.url()).unwrap().get_connection().unwrap()
+        redis::Client::open(self.plain_url()).unwrap().get_connection().unwrap()
     }
 
     /// Runs one command as an administrator.

@@ -67,7 +67,7 @@ impl Cluster {
                 let error = tracing::field::display(error);
                 tracing::warn!(
                     error,
-                    "no node of the redis cluster answers; they are asked again until one does"
+                    "redis is unavailable: no node of the cluster answers; requests follow their failure policy until one does"
                 );
             }
         }
@@ -97,7 +97,9 @@ impl Cluster {
             };
             let map = Map::new(view, before.as_deref(), open);
             map.aim_probes(&self.settings.prefix);
-            self.members.become_known(Arc::new(map));
+            if self.members.become_known(Arc::new(map)) {
+                tracing::warn!("redis answers again");
+            }
         }
         Ok(())
     }

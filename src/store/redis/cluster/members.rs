@@ -87,11 +87,12 @@ impl Members {
         }
     }
 
-    pub(super) fn become_known(&self, map: Arc<Map>) {
-        self.standing.send_replace(Standing::Known(map));
+    /// Whether nobody answered before.
+    pub(super) fn become_known(&self, map: Arc<Map>) -> bool {
+        matches!(self.standing.send_replace(Standing::Known(map)), Standing::Silent(_))
     }
 
-    /// Nobody answered. What was known before stays.
+    /// Nobody answered. What was known before stays. Whether nobody was asked before.
     pub(super) fn fall_silent(&self, error: StoreError) -> bool {
         self.standing.send_if_modified(|standing| {
             let first = matches!(standing, Standing::Unknown);

@@ -309,6 +309,16 @@ fn sort(map: &Map, delivery: &Delivery<'_>) -> (Vec<Parcel>, Vec<usize>) {
     (parcels, astray)
 }
 
+/// For fuzzing: how many masters a text tells of, and between which slots theirs lie.
+#[cfg(feature = "test-util")]
+pub(in crate::store) fn read_cluster_nodes(text: &str) -> Option<(usize, Vec<u16>)> {
+    drop(Redirect::read(text));
+    let view = view::View::read(text, "host", view::Names::Hosts).ok()?;
+    let slots = view.masters.iter().flat_map(|master| &master.slots);
+    let ends = slots.flat_map(|slots| [*slots.start(), *slots.end()]).collect();
+    Some((view.masters.len(), ends))
+}
+
 impl std::fmt::Debug for Cluster {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Cluster").field("members", &self.members).finish_non_exhaustive()
