@@ -225,7 +225,8 @@ async fn a_black_hole_is_left_and_its_connections_are_replaced() {
 async fn paused_writes_are_refused_while_reads_go_on() {
     let log = Log::start();
     let server = RedisServer::start();
-    let store = hasty().connect(&server.url()).unwrap();
+    // Reads must find time on a busy machine.
+    let store = hasty().deadline(Duration::from_millis(500)).connect(&server.url()).unwrap();
     make(&store, "a", "1").await;
     for round in 1..=2 {
         server.tell("CLIENT PAUSE 60000 WRITE");

@@ -18,3 +18,4 @@ mod load;
 mod outages;
 mod program;
 mod settings;
+mod topologies;

@@ -25,7 +25,7 @@ const CALM: Duration = Duration::from_secs(10);
 /// How often while something is not.
 const TROUBLE: Duration = Duration::from_millis(100);
 /// Those who find within this time that the map is wrong are served by one look.
-const GATHER: Duration = Duration::from_millis(10);
+const GATHER: Duration = Duration::from_millis(50);
 /// How long a node may take to answer.
 const ANSWER: Duration = Duration::from_millis(500);
 /// How many nodes are asked at a time.
