@@ -6,13 +6,15 @@ use http::HeaderValue;
 use http::header::{CACHE_CONTROL, COOKIE, SET_COOKIE, VARY};
 
 use super::error::SessionError;
+use crate::syntax::elements;
 use crate::view::HeaderSection;
 
 /// What the response must carry. `Debug` hides the cookie.
 #[derive(Clone, Default)]
 #[must_use]
 pub struct Finish {
-    /// A `Set-Cookie` value; it goes with `Cache-Control: no-store` unless the app set its own.
+    /// A `Set-Cookie` value; it goes with `Cache-Control: no-store`. Where the app set a `Cache-Control` of its own that one stays, with
+    /// `private` beside it unless it forbids shared caches by itself: they may store cookies (RFC 9111 §7.3).
     pub set_cookie: Option<String>,
     /// Whether the handler used the session: then the response differs by cookie (`Vary: Cookie`).
     pub accessed: bool,
@@ -66,8 +68,15 @@ fn set_cookie(fields: &mut dyn HeaderSection, mut line: HeaderValue) {
     }
     line.set_sensitive(true);
     fields.append(SET_COOKIE, line);
-    if !fields.has(&CACHE_CONTROL) {
-        fields.append(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    let (mut controlled, mut unshared) = (false, false);
+    fields.each_line(&CACHE_CONTROL, &mut |value| {
+        controlled = true;
+        unshared |= elements(value)
+            .any(|e| [&b"private"[..], b"no-store"].iter().any(|d| e.text.eq_ignore_ascii_case(d)));
+    });
+    if !unshared {
+        let value = if controlled { "private" } else { "no-store" };
+        fields.append(CACHE_CONTROL, HeaderValue::from_static(value));
     }
 }
 

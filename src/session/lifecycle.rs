@@ -176,26 +176,52 @@ mod tests {
 
     #[test]
     fn lifetimes_are_checked() {
-        let hour = Duration::from_secs(3600);
-        assert!(Lifetimes::new().check().is_ok());
+        let (hour, most) = (Duration::from_secs(3600), 400 * Duration::from_secs(86_400));
+        let all = |time| Lifetimes::new().idle(time).absolute(time).renewal(time).grace(time);
+        assert!(Lifetimes::new().check().is_ok() && all(hour).check().is_ok());
+        assert!(all(most).check().is_ok() && all(Duration::from_millis(1)).check().is_ok());
         assert_eq!(
             Lifetimes::new().idle(15 * 24 * hour).check(),
             Err(SessionConfigError::IdleBeyondAbsolute)
         );
-        assert_eq!(
-            Lifetimes::new().grace(Duration::ZERO).check(),
-            Err(SessionConfigError::OutOfRange("grace"))
-        );
-        assert_eq!(
-            Lifetimes::new().absolute(401 * 24 * hour).check(),
-            Err(SessionConfigError::OutOfRange("absolute"))
-        );
+        for bad in [Duration::ZERO, Duration::from_micros(999), most + Duration::from_nanos(1), Duration::MAX]
+        {
+            for (name, lifetimes) in [
+                ("idle", all(hour).idle(bad)),
+                ("absolute", all(hour).absolute(bad)),
+                ("renewal", all(hour).renewal(bad)),
+                ("grace", all(hour).grace(bad)),
+            ] {
+                assert_eq!(lifetimes.check(), Err(SessionConfigError::OutOfRange(name)), "{bad:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn lifetimes_are_what_they_were_set_to() {
+        let day = Duration::from_secs(86_400);
+        let default = Lifetimes::new();
+        assert_eq!(default, Lifetimes::default());
+        assert_eq!((default.idle, default.absolute), (day, 14 * day));
+        assert_eq!((default.renewal, default.grace), (day / 24, Duration::from_secs(60)));
+        assert_eq!(default.idle(day / 2).absolute(7 * day).pair_ms(), (43_200_000, 604_800_000));
     }
 
     #[test]
     fn short_sessions_are_touched_in_time() {
-        for idle in [1, 2, 10, 500, 2_000, 20_000, 86_400_000] {
-            assert!(touch_interval_ms(idle) <= idle / 2 + 1, "{idle}");
+        for (idle, interval) in [
+            (1, 0),
+            (2, 1),
+            (500, 250),
+            (1_998, 999),
+            (2_000, 1_000),
+            (20_000, 1_000),
+            (20_020, 1_001),
+            (5_999_980, 299_999),
+            (6_000_000, 300_000),
+            (86_400_000, 300_000),
+        ] {
+            assert_eq!(touch_interval_ms(idle), interval, "{idle}");
         }
     }
 }

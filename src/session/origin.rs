@@ -105,6 +105,15 @@ mod tests {
             ("POST", &[("origin", "https://b.org"), ("host", "a.org")], Err(Origin)),
             ("POST", &[("origin", "null"), ("host", "a.org")], Err(Origin)),
             ("POST", &[("origin", "https://a.org")], Err(Origin)),
+            ("POST", &[("origin", "https://"), ("host", "")], Err(Origin)),
+            ("HEAD", &[("origin", "https://b.org"), ("host", "a.org")], Ok(())),
+            ("OPTIONS", &[("sec-fetch-site", "cross-site")], Ok(())),
+            ("HEAD", &[("upgrade", "websocket"), ("sec-fetch-site", "cross-site")], Err(FetchMetadata)),
+            (
+                "POST",
+                &[("origin", "https://other.example.org"), ("sec-fetch-site", "same-site")],
+                Err(FetchMetadata),
+            ),
             ("POST", &[("origin", "https://app.example.org"), ("sec-fetch-site", "same-site")], Ok(())),
         ] {
             assert_eq!(check(method, headers), expected, "{method} {headers:?}");

@@ -233,6 +233,35 @@ mod tests {
     }
 
     #[test]
+    fn every_attribute_is_written_as_it_was_chosen() {
+        let line = |builder: SessionCookieBuilder| builder.build().unwrap().set("v", Some(60));
+        let id = || SessionCookie::builder("id");
+        assert_eq!(id().build().unwrap().name(), "id");
+        assert_eq!(line(id()), "id=v; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=60");
+        assert_eq!(line(id().insecure()), "id=v; Path=/; HttpOnly; SameSite=Lax; Max-Age=60");
+        assert_eq!(
+            line(id().same_site(SameSite::Strict).path("/a b")),
+            "id=v; Path=/a b; Secure; HttpOnly; SameSite=Strict; Max-Age=60"
+        );
+        assert_eq!(
+            line(SessionCookie::builder("__Secure-id").domain("a.example").path("/x")),
+            "__Secure-id=v; Domain=a.example; Path=/x; Secure; HttpOnly; SameSite=Lax; Max-Age=60"
+        );
+    }
+
+    #[test]
+    fn lengths_are_bounded() {
+        let name = |length| SessionCookie::builder(&"n".repeat(length)).build().map(drop);
+        let domain = |length| SessionCookie::builder("id").domain(&"d".repeat(length)).build().map(drop);
+        let path = |length: usize| SessionCookie::builder("id").path(&format!("/{}", "p".repeat(length - 1)));
+        let path = |length| path(length).build().map(drop);
+        assert_eq!((name(1), name(128), name(129)), (Ok(()), Ok(()), Err(CookieError::Name)));
+        assert_eq!((domain(0), domain(1)), (Err(CookieError::Domain), Ok(())));
+        assert_eq!((domain(253), domain(254)), (Ok(()), Err(CookieError::Domain)));
+        assert_eq!((path(1), path(1024), path(1025)), (Ok(()), Ok(()), Err(CookieError::Path)));
+    }
+
+    #[test]
     fn removal_has_the_same_attributes() {
         let cookie = SessionCookie::builder("s")
             .domain("example.org")
@@ -270,6 +299,8 @@ mod tests {
             (SessionCookie::builder("id").path("app"), CookieError::Path),
             (SessionCookie::builder("id").path("/a;b"), CookieError::Path),
             (SessionCookie::builder("id").path("/a\r\n"), CookieError::Path),
+            (SessionCookie::builder("id").path("/é"), CookieError::Path),
+            (SessionCookie::builder("id").domain("é.example"), CookieError::Domain),
         ] {
             assert_eq!(builder.build(), Err(error));
         }

@@ -1,6 +1,7 @@
 //! What a response carries, and what it does not.
 
 use axum::Router;
+use axum::extract::Path;
 use axum::http::header::{CACHE_CONTROL, SET_COOKIE, VARY};
 use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::{AppendHeaders, IntoResponse};
@@ -29,9 +30,12 @@ async fn own_cookies(session: Session) -> Result<Headers<4>, SessionProblem> {
     ]))
 }
 
-async fn own_caching(session: Session) -> Result<Headers<2>, SessionProblem> {
+async fn own_caching(
+    session: Session,
+    Path(control): Path<String>,
+) -> Result<AppendHeaders<[(HeaderName, String); 2]>, SessionProblem> {
     write(session).await?;
-    Ok(AppendHeaders([(CACHE_CONTROL, "private, max-age=5"), (VARY, "accept-language, Cookie")]))
+    Ok(AppendHeaders([(CACHE_CONTROL, control), (VARY, "accept-language, Cookie".to_owned())]))
 }
 
 async fn failing(session: Session) -> Result<impl IntoResponse, SessionProblem> {
@@ -50,7 +54,7 @@ fn app(backend: &Backend) -> Router {
     let router = Router::new()
         .route("/write", post(write))
         .route("/own-cookies", post(own_cookies))
-        .route("/own-caching", post(own_caching))
+        .route("/own-caching/{control}", post(own_caching))
         .route("/failing", post(failing))
         .route("/same", post(same_again));
     with_layer(router, &backend.sessions()).merge(site(&backend.sessions()))
@@ -137,12 +141,24 @@ async fn ours_replaces_the_handlers_cookie_of_the_same_name_and_no_other() {
 
 #[tokio::test]
 async fn the_apps_own_caching_and_vary_stay() {
-    let mut browser = Browser::new(&app(&Backend::embedded()));
-    let answer = browser.post("/own-caching").await;
-    assert!(answer.cookie(COOKIE).is_some());
     let all = |headers: &HeaderMap, name| headers.get_all(name).iter().cloned().collect::<Vec<_>>();
-    assert_eq!(all(&answer.headers, CACHE_CONTROL), ["private, max-age=5"]);
-    assert_eq!(all(&answer.headers, VARY), ["accept-language, Cookie"]);
+    for (own, private) in [
+        ("private, max-age=5", false),
+        ("max-age=5, No-Store", false),
+        ("max-age=5", true),
+        ("public, max-age=5", true),
+        // Of one field alone; and within a text.
+        ("private=\"x\", max-age=5", true),
+        ("ext=\"a, private, b\"", true),
+    ] {
+        let mut browser = Browser::new(&app(&Backend::embedded()));
+        let path = own.replace(' ', "%20").replace('"', "%22");
+        let answer = browser.post(&format!("/own-caching/{path}")).await;
+        assert!(answer.cookie(COOKIE).is_some());
+        let expected = if private { vec![own, "private"] } else { vec![own] };
+        assert_eq!(all(&answer.headers, CACHE_CONTROL), expected);
+        assert_eq!(all(&answer.headers, VARY), ["accept-language, Cookie"]);
+    }
 }
 
 #[tokio::test]
