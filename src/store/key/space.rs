@@ -95,6 +95,13 @@ impl Key {
         Self::built([&self.0, ":fence"].concat())
     }
 
+    /// What is written along with this key's command, in its Cluster slot, so that replicas have something to confirm.
+    pub(in crate::store) fn replicated(&self, prefix: &KeyPrefix) -> Self {
+        let tag = self.0.split_once('{').and_then(|(_, rest)| rest.split_once('}')).map(|(tag, _)| tag);
+        let tag = tag.filter(|tag| !tag.is_empty()).unwrap_or(&self.0);
+        Self::built(before(prefix, &["replicated"]) + "{" + tag + "}")
+    }
+
     /// A key that the store itself named.
     pub(in crate::store) fn scanned(text: String) -> Self {
         Self::built(text)

@@ -6,21 +6,25 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
+use tokio::sync::watch;
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout_at};
 
 use super::breaker::{Breaker, is_failure};
 use super::checkout::Checkout;
 use super::classify::ends_connection;
+use super::lasting::{Lasted, Lasting};
 use super::link::Link;
 use super::manager::Desyncs;
 use super::send::{Answers, ask, send};
 use super::{ForeignPool, Target, monitor};
 use crate::clock::Clock;
 use crate::store::channels::Channels;
+use crate::store::credentials::Provider;
 use crate::store::error::{ConfigError, StoreError, StoreErrorKind};
 use crate::store::health::{PoolCounts, StoreStatus};
 use crate::store::key::KeyPrefix;
+use crate::store::replicas::Replicas;
 use crate::store::wire::{Class, Command, desync};
 
 /// The numbers of a [`StoreBuilder`](crate::store::StoreBuilder), checked.
@@ -33,6 +37,14 @@ pub(in crate::store) struct Settings {
     pub(in crate::store) deadline: Duration,
     pub(in crate::store) connect_timeout: Duration,
     pub(in crate::store) probe_interval: Duration,
+    /// How many replicas must confirm what must last.
+    pub(in crate::store) replicas: Option<Replicas>,
+    /// Asked at each connect who signs in.
+    pub(in crate::store) credentials: Option<Provider>,
+    /// Whether to look by itself if the server suits.
+    pub(in crate::store) checks_itself: bool,
+    /// What connections call themselves.
+    pub(in crate::store) client_name: Arc<str>,
     #[cfg(feature = "tls")]
     pub(in crate::store) tls: super::TlsConfig,
 }
@@ -47,11 +59,15 @@ pub(super) struct Inner {
     pub(super) settings: Settings,
     pub(super) runtime: Handle,
     pub(super) probing: AtomicBool,
+    /// Whether a probe has found everything well once.
+    pub(super) up: watch::Sender<bool>,
+    /// Writes that replicas must confirm, where that is wanted.
+    lasting: Option<Arc<Lasting>>,
     /// Who listens to messages in this process.
     pub(super) channels: Channels,
     desyncs: Arc<Desyncs>,
     /// The server's clock minus ours, ms, once it has been seen.
-    ahead_ms: AtomicI64,
+    pub(super) ahead_ms: AtomicI64,
     clock_seen: AtomicBool,
 }
 
@@ -82,6 +98,8 @@ impl From<Instant> for Until {
 pub(in crate::store) struct Used {
     pub(in crate::store) answers: Answers,
     pub(in crate::store) link: Link,
+    /// False where replicas were to confirm it and too few did in time.
+    pub(in crate::store) is_replicated: bool,
 }
 
 impl Redis {
@@ -106,12 +124,16 @@ impl Redis {
 
     fn start(checkout: Checkout, settings: Settings, runtime: Handle, desyncs: Arc<Desyncs>) -> Self {
         let (checkout, breaker) = (Arc::new(checkout), Breaker::default());
+        let connector = checkout.connector();
+        let lasting = connector.and_then(|own| Lasting::new(own, &settings, &runtime));
         let redis = Self(Arc::new(Inner {
             checkout,
             breaker,
             settings,
             runtime,
             probing: AtomicBool::new(false),
+            up: watch::channel(false).0,
+            lasting,
             channels: Channels::default(),
             desyncs,
             ahead_ms: AtomicI64::new(0),
@@ -132,9 +154,10 @@ impl Redis {
         self.0.breaker.admit(class)?;
         let until = Until::within(&self.0.settings, deadline);
         // The usual request finds a connection at once; its future need not have room for the wait.
-        let result = match self.0.checkout.link_at_once() {
+        let at_once = if self.0.must_last(commands) { None } else { self.0.checkout.link_at_once() };
+        let result = match at_once {
             Some(link) => self.0.attempt_on(link, commands, until).await,
-            None => Box::pin(self.0.attempt(commands, until)).await,
+            None => Box::pin(self.0.attempt_fully(commands, until)).await,
         };
         let result = match result {
             Err(error) if class == Class::Read && error.kind() == StoreErrorKind::Disconnected => {
@@ -191,6 +214,17 @@ impl Redis {
         Ok(begun.elapsed())
     }
 
+    /// Lets nobody in any more, and ends what goes on in the background.
+    pub(in crate::store) fn close(&self) {
+        self.0.close();
+        let (inner, after) = (Arc::clone(&self.0), self.0.settings.connect_timeout);
+        // What was being opened meanwhile may have come to the pool.
+        self.0.runtime.spawn(async move {
+            tokio::time::sleep(after).await;
+            inner.close();
+        });
+    }
+
     /// The runtime on which connections live.
     pub(in crate::store) fn runtime(&self) -> &Handle {
         &self.0.runtime
@@ -226,6 +260,29 @@ impl Inner {
         self.attempt_on(link, commands, until).await
     }
 
+    fn close(&self) {
+        self.checkout.close();
+        if let Some(lasting) = &self.lasting {
+            lasting.close();
+        }
+    }
+
+    fn must_last(&self, commands: &[Command]) -> bool {
+        self.lasting.is_some() && commands.iter().any(|command| command.lasts)
+    }
+
+    /// With the wait for a connection, and for replicas where something must last.
+    async fn attempt_fully(&self, commands: &[Command], until: Until) -> Result<Used, StoreError> {
+        let Some(lasting) = self.lasting.as_ref().filter(|_| self.must_last(commands)) else {
+            return self.attempt(commands, until).await;
+        };
+        let Lasted { answers, link, is_replicated } = lasting.execute(commands, until.at).await?;
+        if let Some(error) = answers.errors().find(|error| ends_connection(error.kind())) {
+            self.judge(&link, error.kind());
+        }
+        Ok(Used { answers, link, is_replicated })
+    }
+
     pub(super) async fn link(&self, until: Instant) -> Result<Link, StoreError> {
         flat(timeout_at(until, self.checkout.link(until)).await)
     }
@@ -241,7 +298,7 @@ impl Inner {
                 if let Some(error) = answers.errors().find(|error| ends_connection(error.kind())) {
                     self.judge(&link, error.kind());
                 }
-                Ok(Used { answers, link })
+                Ok(Used { answers, link, is_replicated: true })
             }
             Err(error) if until.is_callers && error.kind() == StoreErrorKind::Timeout => Err(error),
             Err(error) => {

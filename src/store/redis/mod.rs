@@ -6,13 +6,16 @@
 
 mod backend;
 mod breaker;
+mod check;
 mod checkout;
 mod classify;
 mod connect;
 mod driver;
 mod foreign;
 mod home;
+mod lasting;
 mod link;
+mod login;
 mod manager;
 mod monitor;
 mod raw;
@@ -22,11 +25,13 @@ mod send;
 mod sentinel;
 mod sentinels;
 mod subscriber;
+mod supervise;
 mod target;
 #[cfg(feature = "tls")]
 mod tls;
 
 pub(super) use backend::{Redis, Settings, Used};
+pub(super) use check::Server;
 pub(super) use foreign::shared;
 pub use foreign::{ForeignConnection, ForeignPool};
 pub use raw::RawConnection;

@@ -58,6 +58,11 @@ pub(super) async fn send(link: &Link, commands: &[Command]) -> Result<Answers, S
     }
 }
 
+/// The same with scripts in full, so that whatever the server has forgotten, what is asked next comes after them.
+pub(super) async fn send_in_full(link: &Link, commands: &[Command]) -> Result<Answers, StoreError> {
+    round_trip(link, commands.iter().map(Form::InFull), commands.len()).await
+}
+
 async fn send_lost(
     link: &Link,
     commands: &[Command],
