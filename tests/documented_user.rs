@@ -39,7 +39,10 @@ fn sign_in(server: &RedisServer, rules: &[String]) -> Store {
     let _: () = server.cmd("ACL", [&["SETUSER".to_owned(), "keep".to_owned()][..], rules].concat());
     server.tell("ACL SETUSER keep &demo:channel:order%3A*");
     let url = server.url().replace("redis://", "redis://keep:PASSWORD@");
-    let store = Store::builder().prefix(KeyPrefix::new("demo").unwrap()).deadline(Duration::from_secs(10));
+    let store = Store::builder()
+        .prefix(KeyPrefix::new("demo").unwrap())
+        .deadline(Duration::from_secs(10))
+        .without_self_check();
     store.connect(&url).unwrap()
 }
 

@@ -12,7 +12,7 @@ use tower_keep::store::op::{ListMembers, PrincipalAt};
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_prepared_session_is_loaded_without_a_round_trip_of_its_own() {
     let server = RedisServer::start();
-    let sessions = Sessions::new(Store::connect(&server.url()).unwrap());
+    let sessions = Sessions::new(Store::builder().without_self_check().connect(&server.url()).unwrap());
     let session = sessions.start();
     session.login("alice").unwrap();
     session.save().await.unwrap();
@@ -41,7 +41,7 @@ async fn a_prepared_session_is_loaded_without_a_round_trip_of_its_own() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_limit_and_a_session_are_one_round_trip() {
     let server = RedisServer::start();
-    let store = Store::connect(&server.url()).unwrap();
+    let store = Store::builder().without_self_check().connect(&server.url()).unwrap();
     let (sessions, quota) = (Sessions::new(store.clone()), Quota::per_second(1));
     let limiter = RateLimiter::builder(store).limit(Limit::new("api", quota)).build().unwrap();
     let session = sessions.start();

@@ -7,7 +7,31 @@ use super::engine::{Config, Engine, HttpCache};
 use super::error::CacheConfigError;
 use super::policy::CachePolicy;
 use super::wake;
-use crate::store::Store;
+use crate::store::{Part, Store};
+
+/// What the store must have for it.
+const PART: Part = Part {
+    name: "cached responses",
+    is_kept: false,
+    commands: &[
+        "GET",
+        "SET",
+        "MGET",
+        "EXISTS",
+        "PEXPIRE",
+        "PTTL",
+        "GETRANGE",
+        "SETRANGE",
+        "ZREM",
+        "ZSCORE",
+        "ZADD",
+        "ZCARD",
+        "ZRANGE",
+        "ZRANGEBYSCORE",
+        "ZREMRANGEBYSCORE",
+        "PUBLISH",
+    ],
+};
 
 /// Settings of an [`HttpCache`].
 #[derive(Clone, Debug)]
@@ -173,6 +197,7 @@ impl HttpCacheBuilder {
         if self.policy.early_refresh.is_some_and(|eagerness| !eagerness.is_finite() || eagerness < 0.0) {
             return Err(CacheConfigError::EarlyRefresh);
         }
+        self.store.serves(&PART);
         let config = Config {
             namespace: self.namespace,
             name: self.name,

@@ -123,7 +123,7 @@ impl Waiting {
         {
             let (wakes, store, log) =
                 (Arc::clone(&wakes), engine.store.clone(), engine.log.as_str().to_owned());
-            runtime.spawn(async move { wakes.listen(store, log).await });
+            runtime.spawn_listener(async move { wakes.listen(store, log).await });
         }
         Self { wakes, url: url.hash_tag().into(), notify }
     }

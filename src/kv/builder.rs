@@ -13,14 +13,21 @@ use super::engine::{Inner, KeyValue};
 use super::error::KvConfigError;
 use super::flight::Flights;
 use crate::random;
-use crate::store::Store;
 use crate::store::key::KeySpace;
+use crate::store::{Part, Store};
 
 /// Says what is wrong with a value.
 pub(super) type Check<T> = dyn Fn(&T) -> Result<(), String> + Send + Sync;
 
 const MAX_VALUE: usize = 64 << 20;
 const MAX_WAIT: Duration = Duration::from_secs(600);
+
+/// What the store must have for it.
+const PART: Part = Part {
+    name: "values",
+    is_kept: true,
+    commands: &["GET", "MGET", "SET", "GETRANGE", "EXISTS", "PTTL", "SCAN", "UNLINK"],
+};
 
 /// Builds a [`KeyValue`]; [`build`](Self::build) checks everything.
 #[must_use]
@@ -116,6 +123,7 @@ impl<T: 'static> KeyValueBuilder<T> {
         if self.wait.is_zero() || self.wait > MAX_WAIT {
             return Err(KvConfigError::OutOfRange("wait"));
         }
+        self.store.serves(&PART);
         let (state, fetch) = (["state", &*self.name], ["state-fetch", &*self.name]);
         Ok(KeyValue::over(Inner {
             values: KeySpace::tagged(self.store.prefix(), &state),

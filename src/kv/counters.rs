@@ -3,9 +3,13 @@
 use super::builder::check_name;
 use super::error::{KvConfigError, KvError};
 use super::ttl::Ttl;
-use crate::store::Store;
 use crate::store::key::{Key, KeySpace};
 use crate::store::op::state::{Count, GetValue, Lifetime, RemoveValue};
+use crate::store::{Part, Store};
+
+/// What the store must have for it.
+const PART: Part =
+    Part { name: "counters", is_kept: true, commands: &["INCRBY", "GET", "EXISTS", "PEXPIRE"] };
 
 /// Whole numbers that many add to at once. Cheap to clone.
 ///
@@ -34,6 +38,7 @@ impl Counters {
     /// [`KvConfigError::Name`].
     pub fn new(store: Store, name: &str) -> Result<Self, KvConfigError> {
         check_name(name)?;
+        store.serves(&PART);
         let space = KeySpace::plain(store.prefix(), &["count", name]);
         Ok(Self { store, space })
     }

@@ -14,9 +14,17 @@ use super::flight::{Landing, Role, landed};
 use super::ttl::Ttl;
 use crate::clock::micros;
 use crate::random;
+use crate::store::Part;
 use crate::store::key::Key;
 use crate::store::op::state::{Condition, Effect, GetValue, Lifetime, Write, WriteValues};
 use crate::store::op::{Lease, LeaseOutcome, LeaseVerb};
+
+/// What the store must have for it, beside what values need.
+const PART: Part = Part {
+    name: "fetches",
+    is_kept: false,
+    commands: &["ZADD", "ZREM", "ZSCORE", "ZCARD", "ZRANGE", "ZRANGEBYSCORE", "ZREMRANGEBYSCORE", "PEXPIRE"],
+};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
@@ -80,6 +88,7 @@ impl<T: 'static> KeyValue<T> {
         E: Into<BoxError>,
     {
         let state = self.state();
+        state.store.serves(&PART);
         let lifetime = match ttl.checked()? {
             Lifetime::Keep => return Err(KvError::Ttl.into()),
             _ => ttl.jittered().checked().or_else(|_| ttl.checked())?,

@@ -11,12 +11,19 @@ use super::builder::check_name;
 use super::codec::{Codec, Json};
 use super::error::{KvConfigError, KvError};
 use super::ttl::Ttl;
-use crate::store::Store;
 use crate::store::key::{Key, KeySpace};
 use crate::store::op::state::{AllItems, PopItem, PushItem, RemoveValue};
+use crate::store::{Part, Store};
 
 const MOST: u64 = 100_000;
 const MAX_ITEM: usize = 1 << 20;
+
+/// What the store must have for it.
+const PART: Part = Part {
+    name: "lists",
+    is_kept: true,
+    commands: &["RPUSH", "LTRIM", "LPOP", "LRANGE", "EXISTS", "PEXPIRE", "PERSIST"],
+};
 
 /// Bounded lists of typed items, oldest first: a history, or a small queue. Cheap to clone. An item that was taken is gone, also if who
 /// took it dies: for jobs that must not be lost use a job queue. The embedded store copies a list with each change.
@@ -52,6 +59,7 @@ impl<T: Serialize + DeserializeOwned + 'static> Lists<T> {
         if !(1..=MOST).contains(&most) {
             return Err(KvConfigError::OutOfRange("most"));
         }
+        store.serves(&PART);
         let space = KeySpace::plain(store.prefix(), &["list", name]);
         Ok(Self { store, space, most, codec: Arc::new(Json) })
     }

@@ -5,15 +5,22 @@ use bytes::Bytes;
 use super::builder::check_name;
 use super::error::{KvConfigError, KvError};
 use super::ttl::Ttl;
-use crate::store::Store;
 use crate::store::key::{Key, KeySpace};
 use crate::store::op::state::{
     AboutMember, AddMember, Added, AllMembers, CountMembers, MemberVerb, RemoveValue,
 };
+use crate::store::{Part, Store};
 
 const MOST: u64 = 100_000;
 /// The longest member, in bytes.
 const LONGEST: usize = 1024;
+
+/// What the store must have for it.
+const PART: Part = Part {
+    name: "sets",
+    is_kept: true,
+    commands: &["SADD", "SREM", "SISMEMBER", "SCARD", "SMEMBERS", "PEXPIRE", "PERSIST"],
+};
 
 /// Bounded sets of names, such as who follows what. Cheap to clone. The embedded store copies a set with each change.
 ///
@@ -46,6 +53,7 @@ impl Members {
         if !(1..=MOST).contains(&most) {
             return Err(KvConfigError::OutOfRange("most"));
         }
+        store.serves(&PART);
         let space = KeySpace::plain(store.prefix(), &["set", name]);
         Ok(Self { store, space, most })
     }

@@ -6,10 +6,13 @@ use std::time::Duration;
 use super::engine::{Inner, Locks};
 use super::error::LockConfigError;
 use super::line::Lines;
-use crate::store::Store;
 use crate::store::key::KeySpace;
+use crate::store::{Part, Store};
 
 const DAY: Duration = Duration::from_secs(86_400);
+
+/// What the store must have for it.
+const PART: Part = Part { name: "locks", is_kept: true, commands: &["GET", "SET", "PEXPIRE", "PTTL"] };
 
 /// Builds [`Locks`]; [`build`](Self::build) checks everything.
 #[derive(Clone, Debug)]
@@ -81,6 +84,7 @@ impl LocksBuilder {
         if self.retry >= self.wait {
             return Err(LockConfigError::RetryBeyondWait);
         }
+        self.store.serves(&PART);
         Ok(Locks(Arc::new(Inner {
             space: KeySpace::tagged(self.store.prefix(), &["lock", &self.namespace]),
             store: self.store,

@@ -9,10 +9,17 @@ use super::error::{PubSubConfigError, PubSubError};
 use super::subscription::Subscription;
 use crate::store::key::{Key, KeySpace};
 use crate::store::op::signal::Signal;
-use crate::store::{Store, Topic};
+use crate::store::{Part, Store, Topic};
 
 const MAX_CAPACITY: usize = 1 << 20;
 const MAX_MESSAGE: usize = 64 << 20;
+
+/// What the store must have for it.
+const PART: Part = Part {
+    name: "messages",
+    is_kept: false,
+    commands: &["PUBLISH", "SUBSCRIBE", "PSUBSCRIBE", "UNSUBSCRIBE", "PUNSUBSCRIBE", "PING"],
+};
 
 /// Typed messages to whoever listens at the moment. Cheap to clone. See the [module](super).
 #[derive(Clone, Debug)]
@@ -60,7 +67,7 @@ impl PubSubBuilder {
         }
         let Self { store, capacity, max_bytes } = self;
         let space = Arc::new(KeySpace::plain(store.prefix(), &["channel"]));
-        Ok(PubSub { store, space, capacity, max_bytes })
+        Ok(PubSub::over(store, space, capacity, max_bytes))
     }
 }
 
@@ -70,6 +77,11 @@ impl PubSub {
     pub fn new(store: Store) -> Self {
         let space = Arc::new(KeySpace::plain(store.prefix(), &["channel"]));
         let PubSubBuilder { store, capacity, max_bytes } = Self::builder(store);
+        Self::over(store, space, capacity, max_bytes)
+    }
+
+    fn over(store: Store, space: Arc<KeySpace>, capacity: usize, max_bytes: usize) -> Self {
+        store.serves(&PART);
         Self { store, space, capacity, max_bytes }
     }
 

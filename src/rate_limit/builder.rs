@@ -12,13 +12,16 @@ use super::refusals::Refusals;
 use super::warnings::Warnings;
 use crate::clock::Clock;
 use crate::store::key::{LimitKeys, Slot};
-use crate::store::{MemoryLimits, Store};
+use crate::store::{MemoryLimits, Part, Store};
 
 const MAX_LIMITS: usize = 16;
 const MAX_REMEMBERED: usize = 1_000_000;
 const MAX_DEADLINE: Duration = Duration::from_secs(60);
 /// The bounds of what one process counts for [`FailurePolicy::Local`](super::FailurePolicy::Local).
 const LOCAL: MemoryLimits = MemoryLimits::new(10_000, 4 << 20);
+
+/// What the store must have for it.
+const PART: Part = Part { name: "limits", is_kept: true, commands: &["GET", "SET"] };
 
 /// Builds a [`RateLimiter`].
 #[must_use]
@@ -106,6 +109,7 @@ impl RateLimiterBuilder {
     ///
     /// The [`LimitConfigError`] that says which setting cannot work.
     pub fn build(self) -> Result<RateLimiter, LimitConfigError> {
+        self.store.serves(&PART);
         check_word(&self.namespace)?;
         if !(1..=MAX_LIMITS).contains(&self.limits.len()) {
             return Err(LimitConfigError::Count);

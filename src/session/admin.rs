@@ -7,6 +7,7 @@ use super::engine::{Sessions, check_principal};
 use super::error::SessionError;
 use super::event::SessionEvent;
 use super::handle::{Session, system_time};
+use super::save::done_at_least;
 use super::state::Shared;
 use super::token::SessionHandle;
 use crate::store::op::{
@@ -170,7 +171,8 @@ impl Sessions {
     ///
     /// # Errors
     ///
-    /// [`SessionError::Store`]: it may or may not have been ended.
+    /// [`SessionError::Store`]: it may or may not have been ended; if too few replicas confirmed it
+    /// ([`Unreplicated`](StoreErrorKind::Unreplicated)) it has, and calling this again asks again.
     pub async fn revoke(&self, handle: &SessionHandle) -> Result<bool, SessionError> {
         let lived = self.0.store.run(RemoveSession(self.0.at(handle))).await?;
         if lived {
@@ -189,7 +191,12 @@ impl Sessions {
         let at = self.0.principal_at(principal);
         let asked = (HasMember(at.clone(), handle.shared()), PeekSession(self.0.at(handle)));
         let (member, peeked) = self.0.store.batch(asked).await?;
+        let is_gone = matches!(peeked, Ok(None));
         let peeked = self.peeked(handle, peeked).await?;
+        if is_gone && self.0.store.waits_for_replicas() {
+            // It may have ended by a call that replicas did not confirm.
+            self.0.store.run(RemoveSession(self.0.at(handle))).await?;
+        }
         if !tolerate(member)? || belongs(peeked.as_ref(), principal) != Belongs::Yes {
             return Ok(false);
         }
@@ -208,7 +215,8 @@ impl Sessions {
     ///
     /// # Errors
     ///
-    /// [`SessionError::Principal`], [`SessionError::Store`]: some may have ended; calling it again ends the rest.
+    /// [`SessionError::Principal`], [`SessionError::Store`]: some may have ended; calling it again ends the rest. If too few replicas
+    /// confirmed it ([`Unreplicated`](StoreErrorKind::Unreplicated)) all have ended, and calling it again asks again.
     pub async fn revoke_all(&self, principal: &str) -> Result<u64, SessionError> {
         self.revoke_except(principal, None).await
     }
@@ -229,7 +237,8 @@ impl Sessions {
     ) -> Result<u64, SessionError> {
         check_principal(principal)?;
         let at = self.0.principal_at(principal);
-        let Marked { at_us, mut handles } = self.0.store.run(MarkRevoked(at.clone())).await?;
+        let Marked { at_us, mut handles, is_replicated } = self.0.store.run(MarkRevoked(at.clone())).await?;
+        let mut unreplicated = (!is_replicated).then(|| StoreErrorKind::Unreplicated.into());
         self.0.store.revocations().note(self.0.index_key(principal), at_us);
         handles.retain(|handle| keep.is_none_or(|keep| keep.as_str() != handle));
         let mut ended = 0;
@@ -239,12 +248,17 @@ impl Sessions {
             let (removed, left) =
                 self.0.store.batch((removals, RemoveMember(at.clone(), chunk.to_vec()))).await?;
             for (handle, removed) in known.into_iter().zip(removed) {
-                if removed? {
+                let lived = matches!(removed, Ok(true));
+                unreplicated = done_at_least(removed.map(drop))?.or(unreplicated);
+                if lived {
                     ended += 1;
                     self.0.tell(&SessionEvent::Revoked(handle));
                 }
             }
             tolerate(left)?;
+        }
+        if let Some(error) = unreplicated {
+            return Err(error.into());
         }
         Ok(ended)
     }

@@ -211,7 +211,7 @@ impl State {
         if let Some(current) = self.current.take()
             && let Some(handle) = self.handle.take()
         {
-            self.removal = Some(Removal { handle, principal: current.meta.principal });
+            self.removal = Some(Removal { handle, principal: current.meta.principal, again: false });
         }
         self.forget();
     }

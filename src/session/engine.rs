@@ -16,7 +16,7 @@ use super::state::{Candidates, PendingLogin};
 use super::token::{SessionHandle, Token};
 use crate::clock::micros;
 use crate::store::op::{Added, PrincipalAt, SessionAt};
-use crate::store::{Store, StoreKind};
+use crate::store::{Part, Store, StoreKind};
 use crate::view::RequestView;
 
 /// How many cookies of our name are tried: a browser sends more than one only when paths or domains overlap.
@@ -72,6 +72,31 @@ pub(super) struct Config {
     pub(super) hook: Option<Hook>,
 }
 
+/// What the store must have for it.
+const PART: Part = Part {
+    name: "sessions",
+    is_kept: true,
+    commands: &[
+        "HGETALL",
+        "HGET",
+        "HSET",
+        "HDEL",
+        "HKEYS",
+        "HLEN",
+        "HMGET",
+        "HINCRBY",
+        "EXISTS",
+        "PEXPIRE",
+        "PEXPIREAT",
+        "ZADD",
+        "ZREM",
+        "ZSCORE",
+        "ZCARD",
+        "ZRANGE",
+        "ZREMRANGEBYSCORE",
+    ],
+};
+
 /// The session engine. Cheap to clone; clones are the same engine.
 ///
 /// See the [module docs](crate::session) for examples.
@@ -115,6 +140,7 @@ impl Sessions {
     }
 
     pub(super) fn assemble(store: Store, config: Config) -> Self {
+        store.serves(&PART);
         Self(Arc::new(Engine { store, config, revoked: broadcast::channel(256).0 }))
     }
 

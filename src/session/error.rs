@@ -1,6 +1,6 @@
 //! What can go wrong with a session.
 
-use crate::store::StoreError;
+use crate::store::{StoreError, StoreErrorKind};
 
 /// Why a call on a session failed. Holds no entry, no secret and no name of a person.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -51,6 +51,11 @@ pub enum SessionError {
 }
 
 impl SessionError {
+    /// What was saved was done, and too few replicas confirmed it: a browser must get its cookie all the same.
+    pub(super) const fn is_unreplicated(&self) -> bool {
+        matches!(self, Self::Store(error) if matches!(error.kind(), StoreErrorKind::Unreplicated))
+    }
+
     /// The status with which a request that met this error should be answered.
     #[must_use]
     pub const fn status(&self) -> http::StatusCode {

@@ -19,7 +19,8 @@ pub struct Finish {
     /// Whether the handler used the session: then the response differs by cookie (`Vary: Cookie`).
     pub accessed: bool,
     /// The save failed and the policy is [`FailurePolicy::Required`](super::FailurePolicy::Required): answer with
-    /// [`SessionError::status`] instead.
+    /// [`SessionError::status`] instead, and [write](Self::write) to that answer if there is a cookie: what was saved was done, and too few
+    /// replicas confirmed it.
     pub failure: Option<SessionError>,
 }
 

@@ -51,7 +51,7 @@ where
                 let finish = ready!(finishing.as_mut().poll(cx));
                 *this.finishing = None;
                 return match this.output.take() {
-                    Some(Ok(response)) => Poll::Ready(Ok(apply(response, finish))),
+                    Some(Ok(response)) => Poll::Ready(Ok(apply(response, &finish))),
                     Some(Err(error)) => Poll::Ready(Err(error)),
                     None => Poll::Pending, // polled again after it was ready
                 };
@@ -67,7 +67,7 @@ where
                 }
                 Some(session) => match session.finish_now() {
                     Some(finish) => {
-                        return Poll::Ready(output.map(|response| apply(response, finish)));
+                        return Poll::Ready(output.map(|response| apply(response, &finish)));
                     }
                     None => {
                         let session = session.clone();
@@ -81,11 +81,12 @@ where
     }
 }
 
-fn apply<B>(response: Response<B>, finish: Finish) -> Response<KeepBody<B>> {
-    if let Some(failure) = finish.failure {
-        return problem(failure.status());
-    }
-    let mut response = response.map(KeepBody::inner);
+fn apply<B>(response: Response<B>, finish: &Finish) -> Response<KeepBody<B>> {
+    let mut response = match &finish.failure {
+        Some(failure) if finish.set_cookie.is_none() => return problem(failure.status()),
+        Some(failure) => problem(failure.status()),
+        None => response.map(KeepBody::inner),
+    };
     finish.write(response.headers_mut());
     response
 }

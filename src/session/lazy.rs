@@ -179,7 +179,8 @@ impl LazySession {
         }
         let mut state = self.0.state();
         let failure = failure.filter(|_| state.required);
-        let set_cookie = state.take_cookie(&self.0.engine.config).filter(|_| failure.is_none());
+        let was_done = failure.as_ref().is_none_or(SessionError::is_unreplicated);
+        let set_cookie = state.take_cookie(&self.0.engine.config).filter(|_| was_done);
         Finish { set_cookie, accessed: true, failure }
     }
 

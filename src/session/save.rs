@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use super::admin::{Belongs, belongs, tolerate};
+use super::engine::Engine;
 use super::error::SessionError;
 use super::event::SessionEvent;
 use super::plan::Plan;
-use super::state::{CookieOut, Shared};
+use super::state::{CookieOut, Removal, Shared};
 use super::token::SessionHandle;
 use crate::store::op::{
     AddOutcome, Added, Change, CommitOutcome, CommitSession, Committed, LeaveIndex, PeekSession,
@@ -59,12 +60,7 @@ impl Shared {
         let engine = &*self.engine;
         let Some(plan) = self.state().plan(engine, add)? else { return Ok(Vec::new()) };
         let housekeeping = plan.housekeeping;
-        let removal = plan.removal.as_ref().map(|removal| {
-            let member = removal.principal.as_ref();
-            let leave =
-                member.map(|name| RemoveMember(engine.principal_at(name), vec![removal.handle.to_string()]));
-            (RemoveSession(engine.at(&removal.handle)), leave)
-        });
+        let removal = plan.removal.as_ref().map(|removal| removal.operations(engine));
         let commit =
             plan.commit.as_ref().map(|c| CommitSession::new(engine.at(&c.handle), Arc::clone(&c.commit)));
         let index = plan.index.clone();
@@ -77,11 +73,12 @@ impl Shared {
             all => Box::pin(engine.store.batch(all)).await,
         };
         let Some(mut plan) = flight.land() else { return Ok(Vec::new()) };
+        let mut unreplicated = None;
         let answers = answers.and_then(|(removed, committed, indexed)| {
             if let Some((removed, left)) = removed {
-                removed?;
+                unreplicated = done_at_least(removed.map(drop))?;
                 tolerate(left.unwrap_or(Ok(0)))?;
-                self.removed(&mut plan);
+                self.removed(&mut plan, unreplicated.is_some());
             }
             let committed = committed.map(|committed| gone_if_replaced(committed, engine.store.now_ms()));
             Ok((committed.transpose()?, indexed.transpose()))
@@ -93,7 +90,11 @@ impl Shared {
                 return if housekeeping { self.skipped(&error) } else { Err(error.into()) };
             }
         };
-        let Some(Committed { now_ms, outcome }) = committed else { return Ok(Vec::new()) };
+        let Some(Committed { now_ms, outcome, is_replicated }) = committed else {
+            return unless(unreplicated, Ok(Vec::new()));
+        };
+        let unreplicated =
+            unreplicated.or_else(|| (!is_replicated).then(|| StoreErrorKind::Unreplicated.into()));
         if now_ms > 0 {
             engine.store.observe(now_ms);
         }
@@ -113,14 +114,18 @@ impl Shared {
         {
             Box::pin(self.make_way(added)).await;
         }
-        result
+        unless(unreplicated, result)
     }
 
-    fn removed(&self, plan: &mut Plan) {
+    /// What too few replicas confirmed is tried again by another save; the cookie goes in any case.
+    fn removed(&self, plan: &mut Plan, again: bool) {
         if let Some(removal) = plan.removal.take() {
             let mut state = self.state();
             state.cookie = CookieOut::Remove;
-            state.events.push(SessionEvent::Revoked(removal.handle));
+            if !removal.again {
+                state.events.push(SessionEvent::Revoked(removal.handle.clone()));
+            }
+            state.removal = again.then_some(Removal { again, ..removal });
         }
     }
 
@@ -184,11 +189,35 @@ impl Shared {
     }
 }
 
+impl Removal {
+    fn operations(&self, engine: &Engine) -> (RemoveSession, Option<RemoveMember>) {
+        let leave = |name: &String| RemoveMember(engine.principal_at(name), vec![self.handle.to_string()]);
+        (RemoveSession(engine.at(&self.handle)), self.principal.as_ref().map(leave))
+    }
+}
+
+/// A success, unless too few replicas confirmed it.
+fn unless<T>(unreplicated: Option<StoreError>, result: Result<T, SessionError>) -> Result<T, SessionError> {
+    match unreplicated {
+        Some(error) if result.is_ok() => Err(error.into()),
+        _ => result,
+    }
+}
+
+/// What too few replicas confirmed was done all the same; the rest goes on as after a success, and the call ends with that error.
+pub(super) fn done_at_least(done: Result<(), StoreError>) -> Result<Option<StoreError>, StoreError> {
+    match done {
+        Ok(()) => Ok(None),
+        Err(error) if error.kind() == StoreErrorKind::Unreplicated => Ok(Some(error)),
+        Err(error) => Err(error),
+    }
+}
+
 /// A value of another type stands in the session's place, so the session is gone.
 fn gone_if_replaced(committed: Result<Committed, StoreError>, now_ms: u64) -> Result<Committed, StoreError> {
     match committed {
         Err(error) if error.kind() == StoreErrorKind::WrongType => {
-            Ok(Committed { now_ms, outcome: CommitOutcome::Gone })
+            Ok(Committed { now_ms, outcome: CommitOutcome::Gone, is_replicated: true })
         }
         other => other,
     }

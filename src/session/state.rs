@@ -99,6 +99,8 @@ pub(super) struct PendingLogin {
 pub(super) struct Removal {
     pub(super) handle: SessionHandle,
     pub(super) principal: Option<String>,
+    /// It was removed, and is to be removed again because too few replicas confirmed it.
+    pub(super) again: bool,
 }
 
 #[derive(Default)]

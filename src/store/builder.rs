@@ -1,15 +1,20 @@
 //! Settings of a store on Redis.
 
+use std::error::Error;
+use std::future::Future;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
 
 use super::Store;
+use super::credentials::{Credentials, Provider};
 use super::error::ConfigError;
 use super::key::KeyPrefix;
 #[cfg(feature = "tls")]
 use super::redis::TlsConfig;
 use super::redis::{ForeignConnection, Redis, Sentinels, Settings, Target};
+use super::replicas::Replicas;
 
 const MAX_WAIT: Duration = Duration::from_secs(60);
 
@@ -30,6 +35,10 @@ impl Default for StoreBuilder {
             deadline: Duration::from_millis(250),
             connect_timeout: Duration::from_secs(1),
             probe_interval: Duration::from_millis(250),
+            credentials: None,
+            client_name: "tower-keep".into(),
+            checks_itself: true,
+            replicas: None,
             #[cfg(feature = "tls")]
             tls: TlsConfig::new(),
         };
@@ -71,6 +80,68 @@ impl StoreBuilder {
     /// How often Redis is asked, while it does not answer, whether it does again. Up to 60 s. Default 250 ms.
     pub fn probe_interval(mut self, interval: Duration) -> Self {
         self.settings.probe_interval = interval;
+        self
+    }
+
+    /// Who signs in, asked each time a connection is opened: a password can be exchanged while the application runs, and a token that lives
+    /// for some minutes [says so](Credentials::valid_for). Goes before what stands in the URL. Several may ask at once, so keep what is
+    /// costly to come by. The [`connect_timeout`](Self::connect_timeout) bounds it; what fails or panics there is a
+    /// [`StoreErrorKind::Auth`](super::StoreErrorKind::Auth) with the error as its source, and no connection for now. Its text is logged
+    /// nowhere.
+    ///
+    /// It is asked for the pool's connections and the one that subscribes; not for those to Sentinels themselves, nor for a
+    /// pool of yours. Connections that are open go on with the credentials that they had, as Redis lets them. The one that subscribes is
+    /// not replaced ahead of time, since messages would be missed: when the server ends it, the next one signs in anew.
+    ///
+    /// ```
+    /// use tower_keep::store::{Credentials, Store};
+    ///
+    /// # async fn ask_vault() -> Result<String, std::io::Error> { Ok(String::new()) }
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), tower_keep::store::ConfigError> {
+    /// let store = Store::builder()
+    ///     .credentials(async || Ok::<_, std::io::Error>(Credentials::of_user("app", ask_vault().await?)))
+    ///     .connect("redis://127.0.0.1")?;
+    /// # Ok(()) }
+    /// ```
+    pub fn credentials<F, E>(mut self, provide: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<Credentials, E>> + Send + 'static,
+        E: Into<Box<dyn Error + Send + Sync>>,
+    {
+        self.settings.credentials = Some(Provider::new(provide));
+        self
+    }
+
+    /// The password is the text of this file, up to 4,096 bytes and without its last line end, read each time a connection is opened: a
+    /// secret that Kubernetes or an agent mounts is followed as it changes. Goes before what stands in the URL, whose user it keeps.
+    /// Otherwise like [`credentials`](Self::credentials), of which the last one set counts.
+    pub fn password_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.settings.credentials = Some(Provider::file(path.into()));
+        self
+    }
+
+    /// What connections call themselves in `CLIENT LIST`, 1 to 64 printable ASCII characters without blanks; default `tower-keep`. The one
+    /// that probes has `:probe` behind it, the one that subscribes `:subscribe`, those to Sentinels `:sentinel`. Needs no permission.
+    pub fn client_name(mut self, name: &str) -> Self {
+        self.settings.client_name = name.into();
+        self
+    }
+
+    /// How many replicas must confirm what ends or takes something before it counts: the end of a session, a sign-out, a changed secret, a
+    /// revocation of all, a lock and its fencing number. Default: none, at no cost.
+    ///
+    /// Such a write, and the batch that it is part of, goes over a connection of its own and is followed by a write that ends by itself, and
+    /// `WAIT`, in one round trip. Where too few confirm in time its result is [`Unreplicated`](super::StoreErrorKind::Unreplicated): it
+    /// was done, a failover could undo it, and repeating it asks again. So a failover is left nothing to undo that was reported as
+    /// done, as far as the replica that is promoted is one of those that confirmed. The user needs `+wait` and `+set` beside the others.
+    pub fn replicas(mut self, replicas: Replicas) -> Self {
+        self.settings.replicas = Some(replicas);
+        self
+    }
+
+    /// Does not [look](Store::self_check) by itself whether the server suits.
+    pub fn without_self_check(mut self) -> Self {
+        self.settings.checks_itself = false;
         self
     }
 
@@ -151,13 +222,19 @@ impl StoreBuilder {
     ///
     /// # Errors
     ///
-    /// A [`ConfigError`] when a number cannot work, or when there is no tokio runtime.
+    /// A [`ConfigError`] when a number cannot work, for `credentials` and `replicas`, or when there is no tokio runtime.
     pub fn from_pool<M>(self, pool: bb8::Pool<M>) -> Result<Store, ConfigError>
     where
         M: bb8::ManageConnection,
         M::Connection: ForeignConnection,
     {
         let runtime = self.checked()?;
+        if self.settings.replicas.is_some() {
+            return Err(ConfigError::ForeignPool("replicas"));
+        }
+        if self.settings.credentials.is_some() {
+            return Err(ConfigError::ForeignPool("credentials"));
+        }
         let pool = super::redis::shared(pool, self.settings.connect_timeout);
         let prefix = self.settings.prefix.clone();
         Ok(Store::redis(Redis::from_pool(pool, self.settings, runtime), prefix))
@@ -179,6 +256,13 @@ impl StoreBuilder {
         }
         if settings.max_waiting == 0 {
             return Err(ConfigError::OutOfRange("max_waiting"));
+        }
+        if let Some(name) = settings.replicas.and_then(|replicas| replicas.refused(settings.deadline)) {
+            return Err(ConfigError::OutOfRange(name));
+        }
+        let name = settings.client_name.as_bytes();
+        if !(1..=64).contains(&name.len()) || !name.iter().all(u8::is_ascii_graphic) {
+            return Err(ConfigError::ClientName);
         }
         self.runtime.clone().map_or_else(|| Handle::try_current().map_err(|_| ConfigError::NoRuntime), Ok)
     }

@@ -1,6 +1,7 @@
 //! A store's settings as a value: from a file by serde, or from the environment.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -8,7 +9,7 @@ use serde::Deserialize;
 use super::error::ConfigError;
 use super::key::KeyPrefix;
 use super::redis::Target;
-use super::{Store, StoreBuilder};
+use super::{Replicas, Store, StoreBuilder};
 
 /// The settings of a store, from a file in any format of serde or from the [environment](Self::from_env). What is not given keeps the
 /// [builder's](StoreBuilder) default; unknown fields are errors. Its `Debug` shows neither user nor password.
@@ -33,6 +34,10 @@ pub struct StoreConfig {
     pub username: Option<String>,
     /// The password, where it does not stand in the URL.
     pub password: Option<String>,
+    /// The file whose text is the password, see [`StoreBuilder::password_file`]; not together with `password`.
+    pub password_file: Option<PathBuf>,
+    /// See [`StoreBuilder::client_name`].
+    pub client_name: Option<String>,
     /// What all keys begin with.
     pub prefix: Option<String>,
     /// See [`StoreBuilder::pool_size`].
@@ -45,6 +50,8 @@ pub struct StoreConfig {
     pub connect_timeout_ms: Option<u64>,
     /// See [`StoreBuilder::probe_interval`], in milliseconds.
     pub probe_interval_ms: Option<u64>,
+    /// How many replicas must confirm what must last, see [`StoreBuilder::replicas`]; 0 or none: it waits for none.
+    pub replicas: Option<u32>,
 }
 
 /// Which setting cannot work, and why. Repeats no value: it may be a password.
@@ -61,8 +68,9 @@ pub struct StoreConfigError {
 
 impl StoreConfig {
     /// Settings from variables of the environment that begin with `prefix` and `_`: with `REDIS` they are `REDIS_URL`,
-    /// `REDIS_USERNAME`, `REDIS_PASSWORD`, `REDIS_PREFIX`, `REDIS_POOL_SIZE`, `REDIS_MAX_WAITING`, `REDIS_DEADLINE_MS`,
-    /// `REDIS_CONNECT_TIMEOUT_MS` and `REDIS_PROBE_INTERVAL_MS`. Empty ones count as not given; others are not looked at.
+    /// `REDIS_USERNAME`, `REDIS_PASSWORD`, `REDIS_PASSWORD_FILE`, `REDIS_CLIENT_NAME`, `REDIS_PREFIX`, `REDIS_POOL_SIZE`, `REDIS_MAX_WAITING`, `REDIS_DEADLINE_MS`,
+    /// `REDIS_CONNECT_TIMEOUT_MS`,
+    /// `REDIS_PROBE_INTERVAL_MS` and `REDIS_REPLICAS`. Empty ones count as not given; others are not looked at.
     ///
     /// # Errors
     ///
@@ -101,12 +109,15 @@ impl StoreConfig {
             url: text("URL")?.1,
             username: text("USERNAME")?.1,
             password: text("PASSWORD")?.1,
+            password_file: text("PASSWORD_FILE")?.1.map(PathBuf::from),
+            client_name: text("CLIENT_NAME")?.1,
             prefix: text("PREFIX")?.1,
             pool_size: number("POOL_SIZE")?,
             max_waiting: number("MAX_WAITING")?.map(|most| usize::try_from(most).unwrap_or(usize::MAX)),
             deadline_ms: ms("DEADLINE_MS")?,
             connect_timeout_ms: ms("CONNECT_TIMEOUT_MS")?,
             probe_interval_ms: ms("PROBE_INTERVAL_MS")?,
+            replicas: number("REPLICAS")?,
         })
     }
 
@@ -137,6 +148,9 @@ impl StoreConfig {
                 None => store,
             });
         };
+        if self.password.is_some() && self.password_file.is_some() {
+            return Err(of("password_file")(ConfigError::Twice("password", "password_file")));
+        }
         let target = Target::parse(url).map_err(of("url"))?;
         let target = target.signed_in(self.username.as_deref(), self.password.as_deref());
         self.set(builder, prefix).connect_to(target).map_err(|error| match error {
@@ -144,7 +158,8 @@ impl StoreConfig {
                 let unit = if self.is_time(name) { "_ms" } else { "" };
                 StoreConfigError { setting: format!("{name}{unit}"), error }
             }
-            error => StoreConfigError { setting: "url".to_owned(), error },
+            ConfigError::ClientName => of("client_name")(error),
+            error => of("url")(error),
         })
     }
 
@@ -157,6 +172,12 @@ impl StoreConfig {
         if let Some(prefix) = prefix {
             builder = builder.prefix(prefix);
         }
+        if let Some(path) = &self.password_file {
+            builder = builder.password_file(path);
+        }
+        if let Some(name) = &self.client_name {
+            builder = builder.client_name(name);
+        }
         if let Some(connections) = self.pool_size {
             builder = builder.pool_size(connections);
         }
@@ -168,6 +189,9 @@ impl StoreConfig {
         }
         if let Some(timeout) = self.connect_timeout_ms {
             builder = builder.connect_timeout(ms(timeout));
+        }
+        if let Some(least) = self.replicas.filter(|least| *least > 0) {
+            builder = builder.replicas(Replicas::at_least(least));
         }
         if let Some(interval) = self.probe_interval_ms {
             builder = builder.probe_interval(ms(interval));
@@ -190,12 +214,15 @@ impl fmt::Debug for StoreConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("StoreConfig")
             .field("place", &self.place())
+            .field("password_file", &self.password_file)
+            .field("client_name", &self.client_name)
             .field("prefix", &self.prefix)
             .field("pool_size", &self.pool_size)
             .field("max_waiting", &self.max_waiting)
             .field("deadline_ms", &self.deadline_ms)
             .field("connect_timeout_ms", &self.connect_timeout_ms)
             .field("probe_interval_ms", &self.probe_interval_ms)
+            .field("replicas", &self.replicas)
             .finish_non_exhaustive()
     }
 }
@@ -238,6 +265,8 @@ mod tests {
             (format!(r#"{{{url},"deadline_ms":0}}"#), "deadline_ms"),
             (format!(r#"{{{url},"pool_size":0}}"#), "pool_size"),
             (format!(r#"{{{url},"prefix":"{{}}"}}"#), "prefix"),
+            (format!(r#"{{{url},"client_name":"a b"}}"#), "client_name"),
+            (format!(r#"{{{url},"password":"hunter2","password_file":"/run/secret"}}"#), "password_file"),
             (r#"{"url":"http://hunter2@h"}"#.to_owned(), "url"),
         ] {
             let config: StoreConfig = serde_json::from_str(&json).unwrap();

@@ -8,7 +8,7 @@ use std::sync::Arc;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum StoreErrorKind {
-    /// `NOAUTH`, `WRONGPASS`: the credentials are missing or wrong.
+    /// `NOAUTH`, `WRONGPASS`: the credentials are missing or wrong; or where they come from failed, which is the error's source.
     Auth,
     /// `BUSY`: a script blocks the server.
     Busy,
@@ -42,6 +42,8 @@ pub enum StoreErrorKind {
     Timeout,
     /// The breaker is open: the store failed several times and is being probed.
     Unavailable,
+    /// Too few replicas confirmed in time what was written, see [`Replicas`](super::Replicas). It was done, and a failover could undo it.
+    Unreplicated,
     /// A pool of the user's cannot do this.
     Unsupported,
     /// `WRONGTYPE`: the key holds a value of another type.
@@ -70,6 +72,7 @@ impl StoreErrorKind {
             Self::Server => "server",
             Self::Timeout => "timeout",
             Self::Unavailable => "unavailable",
+            Self::Unreplicated => "unreplicated",
             Self::Unsupported => "unsupported",
             Self::WrongType => "wrong_type",
         }
@@ -77,7 +80,9 @@ impl StoreErrorKind {
 
     const fn text(self) -> &'static str {
         match self {
-            Self::Auth => "redis refused the credentials; check user and password",
+            Self::Auth => {
+                "the redis credentials are missing or were refused; check user, password and where they come from"
+            }
             Self::Busy => "redis is busy running a script",
             Self::ClusterDown => "the redis node cannot serve this key now",
             Self::Desync => "a redis reply did not belong to its request; the connection was dropped",
@@ -96,6 +101,9 @@ impl StoreErrorKind {
             Self::Server => "redis answered with an error",
             Self::Timeout => "redis did not answer within the deadline",
             Self::Unavailable => "redis is unavailable and being probed",
+            Self::Unreplicated => {
+                "it was written, but too few replicas confirmed it in time; a failover could undo it: repeat it"
+            }
             Self::Unsupported => "a pool of yours cannot subscribe; build the store with `connect`",
             Self::WrongType => "the key holds a value of another type",
         }
@@ -123,6 +131,10 @@ impl StoreError {
 
     pub(crate) fn caused_by(self, source: impl StdError + Send + Sync + 'static) -> Self {
         Self { source: Some(Arc::new(source)), ..self }
+    }
+
+    pub(crate) fn with_boxed(kind: StoreErrorKind, source: Box<dyn StdError + Send + Sync>) -> Self {
+        Self { kind, code: None, source: Some(source.into()) }
     }
 
     /// Only the code word of a server's answer is kept: its text can repeat the command's arguments.
@@ -216,6 +228,15 @@ pub enum ConfigError {
     /// A setting from outside is not the number or text that it should be. It is not repeated: it may hold a password.
     #[error("not readable; expected a number, or text in utf-8")]
     NotReadable,
+    /// What connections are to be called cannot stand in `CLIENT LIST`.
+    #[error("the client name must be 1 to 64 printable ASCII characters without blanks")]
+    ClientName,
+    /// A pool of the user's has its own way in this.
+    #[error("`{0}` cannot hold for a pool of yours; build the store with `connect`")]
+    ForeignPool(&'static str),
+    /// Two settings say the same, and only one can hold.
+    #[error("give {0} or {1}, not both")]
+    Twice(&'static str, &'static str),
     /// The URL is not one that this crate understands. The text is not repeated: it may hold a password.
     #[error("not a redis url; expected redis://, rediss://, redis+unix://, sentinel: or cluster:")]
     Url,

@@ -30,7 +30,9 @@
 
 mod builder;
 mod channels;
+mod check;
 mod config;
+mod credentials;
 mod error;
 mod fields;
 #[cfg(feature = "test-util")]
@@ -41,8 +43,11 @@ pub mod key;
 mod memory;
 pub mod op;
 mod operation;
+mod parts;
 mod redis;
+mod replicas;
 mod revocations;
+mod tasks;
 mod wire;
 
 use std::future::Future;
@@ -53,20 +58,25 @@ use std::time::{Duration, Instant};
 pub use self::redis::TlsConfig;
 pub use self::redis::{ForeignConnection, ForeignPool, RawConnection, Sentinels};
 pub use builder::StoreBuilder;
+pub use check::Finding;
 pub use config::{StoreConfig, StoreConfigError};
+pub use credentials::Credentials;
 pub use error::{ConfigError, StoreError, StoreErrorKind};
 pub use health::{Health, PoolCounts, StoreKind, StoreStatus};
 pub use memory::MemoryLimits;
 pub use operation::{Batch, Operation};
+pub use replicas::Replicas;
 
 pub(crate) use channels::{Heard, Listener, Topic};
-use tokio::runtime::Handle;
 
 use self::key::KeyPrefix;
 use self::memory::Memory;
 use self::operation::Verdict;
+pub(crate) use self::parts::Part;
+use self::parts::Parts;
 use self::redis::{Redis, Used};
 use self::revocations::Revocations;
+use self::tasks::Tasks;
 use self::wire::Commands;
 use crate::clock::Clock;
 
@@ -77,6 +87,8 @@ pub struct Store {
     prefix: KeyPrefix,
     clock: Clock,
     revocations: Revocations,
+    parts: Parts,
+    tasks: Tasks,
 }
 
 #[derive(Clone, Debug)]
@@ -96,7 +108,7 @@ impl Store {
     #[must_use]
     pub fn in_memory_with(limits: MemoryLimits, clock: Clock) -> Self {
         let backend = Backend::Memory(Memory::new(limits, clock.clone()));
-        Self { backend, prefix: KeyPrefix::default(), clock, revocations: Revocations::default() }
+        Self { clock, ..Self::over(backend, KeyPrefix::default(), Parts::default()) }
     }
 
     /// A store on the Redis at `url`, with default settings. See [`StoreBuilder::connect`].
@@ -127,8 +139,14 @@ impl Store {
     }
 
     fn redis(redis: Redis, prefix: KeyPrefix) -> Self {
-        let (clock, revocations) = (Clock::system(), Revocations::default());
-        Self { backend: Backend::Redis(redis), prefix, clock, revocations }
+        let store = Self::over(Backend::Redis(redis), prefix, Parts::default());
+        store.check_in_background();
+        store
+    }
+
+    fn over(backend: Backend, prefix: KeyPrefix, parts: Parts) -> Self {
+        let (revocations, tasks) = (Revocations::default(), Tasks::default());
+        Self { backend, prefix, clock: Clock::system(), revocations, parts, tasks }
     }
 
     /// The same store under another key prefix: the connections are shared, the keys are apart.
@@ -154,7 +172,7 @@ impl Store {
 
     /// Whether it is on a Redis Cluster, where keys that are used together must lie in one slot.
     #[must_use]
-    pub const fn is_cluster(&self) -> bool {
+    pub fn is_cluster(&self) -> bool {
         match &self.backend {
             Backend::Memory(_) => false,
             Backend::Redis(redis) => redis.is_cluster(),
@@ -163,15 +181,6 @@ impl Store {
 
     pub(crate) const fn revocations(&self) -> &Revocations {
         &self.revocations
-    }
-
-    /// Where to carry out what nobody waits for: on the runtime on which the connections live, which outlives that of a request; where
-    /// the store is embedded, on the caller's, if there is one.
-    pub(crate) fn background(&self) -> Option<Handle> {
-        match &self.backend {
-            Backend::Memory(_) => Handle::try_current().ok(),
-            Backend::Redis(redis) => Some(redis.runtime().clone()),
-        }
     }
 
     /// The clock of this process's side: the embedded store's own, or the system's beside Redis.
@@ -303,7 +312,8 @@ impl Store {
                 for error in used.answers.errors() {
                     crate::metric::count("tower_keep_store_errors_total", error.kind().as_str());
                 }
-                let Used { answers, links } = used;
+                let Used { answers, links, is_replicated } = used;
+                verdict.unreplicated = !is_replicated;
                 let outputs = answers.read(|replies| batch.outputs(&self.prefix, replies, &mut verdict));
                 if verdict.desync {
                     redis.desynchronised(&links);

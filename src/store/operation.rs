@@ -22,6 +22,19 @@ pub trait Operation: sealed::Sealed + Send + Sync {
     #[doc(hidden)]
     fn apply(&self, prefix: &KeyPrefix, db: &mut Db) -> Result<Reply<'static>, StoreError>;
 
+    /// Whether it must not be lost with the primary: it ends something, or takes it for one alone.
+    #[doc(hidden)]
+    fn lasts(&self) -> bool {
+        false
+    }
+
+    /// What is answered where it was done and too few replicas confirmed it.
+    #[doc(hidden)]
+    fn unreplicated(&self, output: Self::Output) -> Result<Self::Output, StoreError> {
+        drop(output);
+        Err(StoreErrorKind::Unreplicated.into())
+    }
+
     /// Reads the reply, and refuses one that belongs to another key.
     #[doc(hidden)]
     fn output(&self, prefix: &KeyPrefix, reply: Reply<'_>) -> Result<Self::Output, StoreError>;
@@ -43,6 +56,14 @@ impl<O: Operation> Operation for &O {
         (**self).apply(prefix, db)
     }
 
+    fn lasts(&self) -> bool {
+        (**self).lasts()
+    }
+
+    fn unreplicated(&self, output: O::Output) -> Result<O::Output, StoreError> {
+        (**self).unreplicated(output)
+    }
+
     fn output(&self, prefix: &KeyPrefix, reply: Reply<'_>) -> Result<O::Output, StoreError> {
         (**self).output(prefix, reply)
     }
@@ -55,6 +76,8 @@ impl<O: sealed::Sealed> sealed::Sealed for &O {}
 #[derive(Debug, Default)]
 pub struct Verdict {
     pub desync: bool,
+    /// Too few replicas confirmed what they were to confirm.
+    pub unreplicated: bool,
 }
 
 type Replies<'a, 'r> = dyn Iterator<Item = Result<Reply<'r>, StoreError>> + 'a;
@@ -89,7 +112,7 @@ impl<O: Operation> Batch for O {
     type Outputs = Result<O::Output, StoreError>;
 
     fn commands(&self, prefix: &KeyPrefix, commands: &mut Commands) {
-        commands.push(self.command(prefix));
+        commands.push(Command { lasts: self.lasts(), ..self.command(prefix) });
     }
 
     fn apply_all(&self, prefix: &KeyPrefix, db: &mut Db, replies: &mut Vec<Applied>) {
@@ -105,7 +128,10 @@ impl<O: Operation> Batch for O {
         let reply = replies.next().unwrap_or_else(|| Err(StoreErrorKind::Desync.into()));
         let output = reply.and_then(|reply| self.output(prefix, reply));
         verdict.desync |= matches!(&output, Err(error) if error.kind() == StoreErrorKind::Desync);
-        output
+        match output {
+            Ok(output) if verdict.unreplicated && self.lasts() => self.unreplicated(output),
+            output => output,
+        }
     }
 }
 

@@ -36,6 +36,7 @@ pub enum ScriptId {
     StateList,
     StateMembers,
     StateWrite,
+    SelfCheck,
 }
 
 /// What to do: a plain command, a script, or one page of a scan for keys, whose key is a pattern.
@@ -120,6 +121,8 @@ pub struct Command {
     /// The keys after the first.
     pub more: SmallVec<[Key; 3]>,
     pub args: Vec<Arg>,
+    /// Whether replicas must confirm it, where that is wanted.
+    pub lasts: bool,
 }
 
 impl std::fmt::Debug for Command {
@@ -129,26 +132,24 @@ impl std::fmt::Debug for Command {
 }
 
 impl Command {
+    fn new(verb: Verb, class: Class, key: Key) -> Self {
+        Self { verb, class, key, more: SmallVec::new(), args: Vec::new(), lasts: false }
+    }
+
     pub fn read(verb: &'static str, key: Key) -> Self {
-        Self { verb: Verb::Plain(verb), class: Class::Read, key, more: SmallVec::new(), args: Vec::new() }
+        Self::new(Verb::Plain(verb), Class::Read, key)
     }
 
     pub fn write(verb: &'static str, key: Key) -> Self {
-        Self { verb: Verb::Plain(verb), class: Class::Write, key, more: SmallVec::new(), args: Vec::new() }
+        Self::new(Verb::Plain(verb), Class::Write, key)
     }
 
     pub fn script(script: ScriptId, key: Key) -> Self {
-        Self { verb: Verb::Script(script), class: Class::Write, key, more: SmallVec::new(), args: Vec::new() }
+        Self::new(Verb::Script(script), Class::Write, key)
     }
 
     pub fn scan(pattern: Key, cursor: u64, count: u32) -> Self {
-        Self {
-            verb: Verb::Scan { cursor, count },
-            class: Class::Read,
-            key: pattern,
-            more: SmallVec::new(),
-            args: Vec::new(),
-        }
+        Self::new(Verb::Scan { cursor, count }, Class::Read, pattern)
     }
 
     /// The same with further keys; those of a write and of a script must lie in the first one's Cluster slot.

@@ -102,7 +102,12 @@ impl World {
 
 /// A store with time enough, too.
 pub fn patient(server: &RedisServer) -> Store {
-    Store::builder().deadline(LONG).probe_interval(Duration::from_millis(20)).connect(&server.url()).unwrap()
+    Store::builder()
+        .deadline(LONG)
+        .probe_interval(Duration::from_millis(20))
+        .without_self_check()
+        .connect(&server.url())
+        .unwrap()
 }
 
 /// What a handler fails with.

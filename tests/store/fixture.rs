@@ -16,12 +16,13 @@ pub const HOUR_MS: u64 = 3_600_000;
 
 /// Time enough on a busy machine, and quick probes.
 pub fn patient() -> StoreBuilder {
-    Store::builder().deadline(LONG).probe_interval(Duration::from_millis(20))
+    Store::builder().deadline(LONG).probe_interval(Duration::from_millis(20)).without_self_check()
 }
 
 /// A short deadline, for outages.
 pub fn hasty() -> StoreBuilder {
-    Store::builder().deadline(Duration::from_millis(100)).probe_interval(Duration::from_millis(20))
+    let builder = Store::builder().deadline(Duration::from_millis(100));
+    builder.probe_interval(Duration::from_millis(20)).without_self_check()
 }
 
 pub fn session(name: &str) -> SessionAt {

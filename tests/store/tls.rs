@@ -128,6 +128,21 @@ async fn a_server_that_asks_for_a_client_certificate_gets_it() {
 }
 
 #[tokio::test]
+async fn a_password_file_is_read_for_these_connections_as_well() {
+    let tls = Tls::start("no");
+    tls.server.tell("ACL SETUSER app on >canary-one ~* &* +@all");
+    let file = tls.server.dir().join("password");
+    std::fs::write(&file, "canary-one\n").unwrap();
+    let builder = patient().tls(tls.trusting("ca.crt")).password_file(&file);
+    let store = builder.connect(&format!("rediss://app@127.0.0.1:{}", tls.port)).unwrap();
+    make(&store, "a", "1").await;
+    tls.server.tell("ACL SETUSER app resetpass >canary-two");
+    std::fs::write(&file, "canary-two\n").unwrap();
+    tls.server.kill_clients();
+    eventually("the next password lets in", async || serves(&store).await).await;
+}
+
+#[tokio::test]
 async fn a_plain_port_is_refused_and_never_spoken_to_in_plain_text() {
     let tls = Tls::start("no");
     tls.server.reset_calls();

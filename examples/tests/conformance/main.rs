@@ -37,7 +37,7 @@ const FAULTY: usize = 600;
 async fn the_same_log_gives_the_same_answers_and_the_same_commands() {
     let mut pair = Pair::start().await;
     let mut script = Script::new(9_111);
-    pair.reset_calls();
+    pair.reset_calls().await;
     for _ in 0..QUIET {
         pair.step(&script.quiet()).await;
     }

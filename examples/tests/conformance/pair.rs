@@ -135,8 +135,12 @@ impl Pair {
         }
     }
 
-    pub fn reset_calls(&self) {
-        self.sides.iter().for_each(|side| side.redis.reset_calls());
+    /// Counts from now on, when each side has looked once at its server, by a script that is not there yet.
+    pub async fn reset_calls(&self) {
+        for side in &self.sides {
+            eventually("it has looked", async || side.redis.calls().contains_key("eval")).await;
+            side.redis.reset_calls();
+        }
     }
 
     /// How often Redis was asked what.

@@ -37,9 +37,11 @@ async fn handle<S: Inner>(sessions: Sessions, inner: Rc<S>, request: ServiceRequ
         Some(finish) => finish,
         None => session.finish().await,
     };
-    match finish.failure {
-        Some(failure) => response = own(problem_response(failure.status())),
-        None => finish.write(&mut Section(response.headers_mut())),
+    if let Some(failure) = &finish.failure {
+        response = own(problem_response(failure.status()));
+    }
+    if finish.failure.is_none() || finish.set_cookie.is_some() {
+        finish.write(&mut Section(response.headers_mut()));
     }
     join(origin, response)
 }

@@ -15,10 +15,17 @@ use crate::clock::{Clock, micros};
 use crate::random;
 use crate::store::key::Key;
 use crate::store::op::{Lease, LeaseAnswer, LeaseOutcome, LeaseVerb};
-use crate::store::{MemoryLimits, Store, StoreError};
+use crate::store::{MemoryLimits, Part, Store, StoreError};
 
 const MAX_TTL: Duration = Duration::from_secs(86_400);
 const MAX_PLACES: u64 = 10_000;
+
+/// What the store must have for it.
+const PART: Part = Part {
+    name: "places",
+    is_kept: true,
+    commands: &["ZADD", "ZREM", "ZSCORE", "ZCARD", "ZRANGE", "ZRANGEBYSCORE", "ZREMRANGEBYSCORE", "PEXPIRE"],
+};
 
 /// A limit on how many may be at work at once for one subject, over all processes. Cheap to clone.
 ///
@@ -100,6 +107,7 @@ impl Concurrency {
         if ttl < Duration::from_millis(1) || ttl > MAX_TTL {
             return Err(LimitConfigError::OutOfRange("ttl"));
         }
+        store.serves(&PART);
         let local = Store::in_memory_with(MemoryLimits::new(10_000, 4 << 20), Clock::system())
             .with_prefix(store.prefix().clone());
         let (kind, deadline) = (format!("lease:{name}").into(), Duration::from_millis(50));

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::store::error::StoreError;
+use crate::store::error::{StoreError, StoreErrorKind};
 use crate::store::key::{Key, KeyPrefix};
 use crate::store::memory::{Db, Value};
 use crate::store::operation::{Operation, sealed::Sealed};
@@ -141,6 +141,18 @@ impl Operation for AskLock {
         let held_ms = Reply::Int(db.remaining_ms(&self.key).max(0));
         let fence = Reply::Int(i64::try_from(fence).unwrap_or(i64::MAX));
         Ok(Reply::Array(vec![self.key.as_str().into(), Reply::Int(done.into()), fence, held_ms]))
+    }
+
+    fn lasts(&self) -> bool {
+        matches!(self.verb, LockVerb::Take | LockVerb::Break)
+    }
+
+    /// One that somebody else holds was not written.
+    fn unreplicated(&self, answer: LockAnswer) -> Result<LockAnswer, StoreError> {
+        match (self.verb, answer.outcome) {
+            (LockVerb::Take, LockOutcome::Refused) => Ok(answer),
+            _ => Err(StoreErrorKind::Unreplicated.into()),
+        }
     }
 
     fn output(&self, _: &KeyPrefix, reply: Reply<'_>) -> Result<LockAnswer, StoreError> {

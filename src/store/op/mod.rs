@@ -3,6 +3,7 @@
 
 pub mod cache;
 mod commit;
+pub(crate) mod examine;
 mod lease;
 mod limit;
 mod load;

@@ -136,6 +136,8 @@ pub struct Marked {
     pub at_us: u64,
     /// The handles to be removed.
     pub handles: Vec<String>,
+    /// False where replicas were to confirm the mark and too few did in time.
+    pub is_replicated: bool,
 }
 
 impl Sealed for MarkRevoked {}
@@ -157,10 +159,20 @@ impl Operation for MarkRevoked {
         Ok(Reply::Array(items))
     }
 
+    fn lasts(&self) -> bool {
+        true
+    }
+
+    /// Who revokes must know all the same what to remove.
+    fn unreplicated(&self, marked: Marked) -> Result<Marked, StoreError> {
+        Ok(Marked { is_replicated: false, ..marked })
+    }
+
     fn output(&self, prefix: &KeyPrefix, reply: Reply<'_>) -> Result<Marked, StoreError> {
         let mut items = reply.echoed(&self.0.key(prefix))?;
         let at_us = u64::try_from(items.next().ok_or_else(desync)?.int()?).map_err(|_| desync())?;
-        Ok(Marked { at_us, handles: items.map(Reply::text).collect::<Result<_, _>>()? })
+        let handles = items.map(Reply::text).collect::<Result<_, _>>()?;
+        Ok(Marked { at_us, handles, is_replicated: true })
     }
 }
 

@@ -24,6 +24,10 @@ impl Operation for RemoveSession {
         Ok(Reply::Int(db.remove(&self.0.key(prefix)).into()))
     }
 
+    fn lasts(&self) -> bool {
+        true
+    }
+
     fn output(&self, _: &KeyPrefix, reply: Reply<'_>) -> Result<bool, StoreError> {
         Ok(reply.int()? > 0)
     }

@@ -14,6 +14,7 @@ use tokio::time::{Instant, timeout_at};
 use super::foreign::ForeignPool;
 use super::home::Home;
 use super::link::{Link, WeakLink};
+use super::login::Purpose;
 use super::manager::{Connector, FailureSink, Failures, Manager};
 use super::node::Settings;
 use super::sentinel;
@@ -124,8 +125,12 @@ impl Checkout {
 
     /// Puts a connection that was dedicated into the pool, if there is room.
     pub(super) fn adopt(&self, link: Link) {
-        if let Source::Own { pool, .. } = &self.source {
+        if let Source::Own { pool, connector, .. } = &self.source {
+            connector.logins.rename(&link, &connector.target.login, Purpose::Requests);
             drop(pool.add(link));
+            if self.is_closed() {
+                empty(pool, &self.home);
+            }
         }
     }
 
@@ -133,8 +138,21 @@ impl Checkout {
     pub(super) async fn dedicated(&self) -> Result<Link, StoreError> {
         match &self.source {
             Source::Foreign(pool) => pool.dedicated().await.map(Link::foreign),
-            Source::Own { pool, .. } => pool.dedicated_connection().await,
+            Source::Own { connector, .. } => connector.open(Purpose::Probe).await,
         }
+    }
+
+    /// Lets nobody in any more and lets go of the connections; each ends with the last request that is under way on it.
+    pub(super) fn close(&self) {
+        self.gate.close();
+        if let Source::Own { pool, connector, .. } = &self.source {
+            connector.close();
+            empty(pool, &self.home);
+        }
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.gate.is_closed()
     }
 
     /// What opens connections outside of the pool; a pool that is not ours keeps that to itself.
@@ -176,12 +194,20 @@ impl Checkout {
 }
 
 async fn own_link(pool: &bb8::Pool<Manager>, failures: &Failures) -> Result<Link, StoreError> {
+    Ok(own_slot(pool, failures).await?.clone())
+}
+
+/// A connection that nobody else gets until it is put back.
+pub(super) async fn own_slot<'a>(
+    pool: &'a bb8::Pool<Manager>,
+    failures: &Failures,
+) -> Result<bb8::PooledConnection<'a, Manager>, StoreError> {
     let mut failed = pin!(failures.notified());
     let mut get = pin!(pool.get());
     poll_fn(|cx| {
         if let Poll::Ready(result) = get.as_mut().poll(cx) {
             return Poll::Ready(match result {
-                Ok(slot) => Ok(slot.clone()),
+                Ok(slot) => Ok(slot),
                 Err(bb8::RunError::User(error)) => Err(error),
                 Err(bb8::RunError::TimedOut) => Err(StoreErrorKind::Timeout.into()),
             });
@@ -191,10 +217,20 @@ async fn own_link(pool: &bb8::Pool<Manager>, failures: &Failures) -> Result<Link
     .await
 }
 
-struct Waiter<'a>(&'a AtomicUsize);
+/// Takes the connections that nobody holds out of a pool.
+pub(super) fn empty(pool: &bb8::Pool<Manager>, home: &Home) {
+    for _ in 0..pool.state().idle_connections {
+        if let Ok(Poll::Ready(Ok(slot))) = home.poll(pin!(pool.get())) {
+            slot.mark_broken(); // put back, it is dropped
+        }
+    }
+}
+
+/// Somebody who waits, counted.
+pub(super) struct Waiter<'a>(&'a AtomicUsize);
 
 impl<'a> Waiter<'a> {
-    fn enter(waiting: &'a AtomicUsize, most: usize) -> Result<Self, StoreError> {
+    pub(super) fn enter(waiting: &'a AtomicUsize, most: usize) -> Result<Self, StoreError> {
         if waiting.fetch_add(1, Ordering::Relaxed) >= most {
             waiting.fetch_sub(1, Ordering::Relaxed);
             return Err(StoreErrorKind::Overloaded.into());

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use redis::{ProtocolVersion, RedisConnectionInfo};
 use tokio::net::TcpStream;
 
 use super::classify::classify_io;
 use super::driver::{BoxedSocket, Driver, Requests};
 use super::link::Link;
+use super::login::{Greeting, Purpose, command};
 use super::manager::Connector;
-use super::resp::{self, Replies};
+use super::resp::Replies;
 use super::script;
 use super::sentinel::Era;
 use super::target::Address;
@@ -18,21 +18,24 @@ use crate::store::error::{StoreError, StoreErrorKind};
 use crate::store::wire::Reply;
 
 /// Opens one connection on the current runtime. The caller bounds the time; dropping the future closes the socket.
-pub(super) async fn connect(connector: &Connector) -> Result<Link, StoreError> {
-    let login = &connector.target.login;
-    match &connector.target.address {
+pub(super) async fn connect(connector: &Connector, purpose: Purpose) -> Result<Link, StoreError> {
+    let (logins, login) = (&connector.logins, &connector.target.login);
+    let greeting = logins.greeting(login, purpose).await?;
+    let (address, era, role) = match &connector.target.address {
         Address::Sentinel(group) => {
             let (address, era) = group.primary().await?;
-            let (requests, link) = dial(connector, &address, Some(era)).await?;
-            prepare(&requests, login, Role::Primary).await?;
-            Ok(link)
+            (address, Some(era), Role::Primary)
         }
-        address => {
-            let (requests, link) = dial(connector, address, None).await?;
-            prepare(&requests, login, Role::Any).await?;
-            Ok(link)
-        }
+        address => (address.clone(), None, Role::Any),
+    };
+    let (requests, link) = dial(connector, &address, era).await?;
+    let prepared = prepare(&requests, &greeting, role).await;
+    logins.note(prepared.as_ref().err());
+    prepared?;
+    if let Some(until) = greeting.until {
+        link.serves_until(until);
     }
+    Ok(link)
 }
 
 /// Opens a socket and has it driven on the current runtime.
@@ -65,14 +68,13 @@ enum Role {
     Primary,
 }
 
-/// Signs in, chooses the database and loads the scripts, in one round trip. A user who may not load scripts still may run
-/// them: then they go out in full.
-async fn prepare(requests: &Requests, login: &RedisConnectionInfo, role: Role) -> Result<(), StoreError> {
-    let hello = handshake(login);
+/// Signs in, chooses the database, tells the name and loads the scripts, in one round trip. A user who may not load scripts still may
+/// run them: then they go out in full.
+async fn prepare(requests: &Requests, greeting: &Greeting, role: Role) -> Result<(), StoreError> {
     let asked = usize::from(role == Role::Primary);
     let scripts = script::sources();
-    let answer = requests.send(hello.len() + asked + scripts.len(), |out| {
-        hello.iter().for_each(|words| command(out, words));
+    let answer = requests.send(greeting.len() + asked + scripts.len(), |out| {
+        greeting.encode(out);
         if role == Role::Primary {
             command(out, &["ROLE"]);
         }
@@ -80,9 +82,9 @@ async fn prepare(requests: &Requests, login: &RedisConnectionInfo, role: Role) -
     });
     let bytes = answer.await?.bytes;
     for (i, reply) in Replies::new(&bytes).enumerate() {
-        if let Some(words) = hello.get(i) {
-            signed_in(words, reply.map(drop))?;
-        } else if i < hello.len() + asked {
+        if i < greeting.len() {
+            greeting.check(i, reply)?;
+        } else if i < greeting.len() + asked {
             is_primary(reply)?;
         } else if let Err(error) = reply {
             if error.is_outage() {
@@ -94,30 +96,6 @@ async fn prepare(requests: &Requests, login: &RedisConnectionInfo, role: Role) -
     Ok(())
 }
 
-/// Signs in and no more.
-pub(super) async fn sign_in(requests: &Requests, login: &RedisConnectionInfo) -> Result<(), StoreError> {
-    let hello = handshake(login);
-    if hello.is_empty() {
-        return Ok(());
-    }
-    let bytes =
-        requests.send(hello.len(), |out| hello.iter().for_each(|words| command(out, words))).await?.bytes;
-    hello.iter().zip(Replies::new(&bytes)).try_for_each(|(words, reply)| signed_in(words, reply.map(drop)))
-}
-
-fn command(out: &mut Vec<u8>, words: &[impl AsRef<[u8]>]) {
-    resp::begin(out, words.len());
-    words.iter().for_each(|word| resp::word(out, word.as_ref()));
-}
-
-fn signed_in(words: &[String], reply: Result<(), StoreError>) -> Result<(), StoreError> {
-    reply.map_err(|error| {
-        // "no password is set" has no code of its own, yet the credentials are what is wrong.
-        let is_refused = words.contains(&"AUTH".to_owned()) && error.kind() == StoreErrorKind::Server;
-        if is_refused { StoreError::with_source(StoreErrorKind::Auth, error) } else { error }
-    })
-}
-
 /// A user who may not ask is trusted to have been sent to the right place: a write would be refused.
 fn is_primary(reply: Result<Reply<'_>, StoreError>) -> Result<(), StoreError> {
     match reply {
@@ -127,27 +105,6 @@ fn is_primary(reply: Result<Reply<'_>, StoreError>) -> Result<(), StoreError> {
             _ => Err(StoreErrorKind::ReadOnly.into()),
         },
     }
-}
-
-pub(super) fn handshake(login: &RedisConnectionInfo) -> Vec<Vec<String>> {
-    let credentials = login.password().map(|password| (login.username(), password));
-    let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
-    let mut commands = Vec::new();
-    match (login.protocol(), credentials) {
-        (ProtocolVersion::RESP2, None) => {}
-        (ProtocolVersion::RESP2, Some((None, password))) => commands.push(words(&["AUTH", password])),
-        (ProtocolVersion::RESP2, Some((Some(user), password))) => {
-            commands.push(words(&["AUTH", user, password]));
-        }
-        (_, None) => commands.push(words(&["HELLO", "3"])),
-        (_, Some((user, password))) => {
-            commands.push(words(&["HELLO", "3", "AUTH", user.unwrap_or("default"), password]));
-        }
-    }
-    if login.db() != 0 {
-        commands.push(words(&["SELECT", &login.db().to_string()]));
-    }
-    commands
 }
 
 /// Opens a socket to the server, to the primary, or to any node of a Cluster.

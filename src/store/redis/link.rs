@@ -1,9 +1,10 @@
 //! One connection that many requests share, and what is known about its health.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 use tokio::task::AbortHandle;
+use tokio::time::Instant;
 
 use super::driver::Requests;
 use super::foreign::ForeignConnection;
@@ -24,6 +25,8 @@ struct Shared {
     out_of_step: Arc<AtomicBool>,
     /// Under which primary it was opened, where Sentinels name it.
     era: Option<Era>,
+    /// When the credentials that it signed in with end, where they do.
+    until: OnceLock<Instant>,
     driver: Option<AbortHandle>,
 }
 
@@ -58,7 +61,8 @@ impl Link {
     }
 
     fn with(conn: Conn, out_of_step: Arc<AtomicBool>, era: Option<Era>, driver: Option<AbortHandle>) -> Self {
-        Self(Arc::new(Shared { conn, broken: AtomicBool::new(false), out_of_step, era, driver }))
+        let (broken, until) = (AtomicBool::new(false), OnceLock::new());
+        Self(Arc::new(Shared { conn, broken, out_of_step, era, until, driver }))
     }
 
     pub(super) fn conn(&self) -> &Conn {
@@ -72,7 +76,13 @@ impl Link {
     pub(super) fn is_broken(&self) -> bool {
         let ended = matches!(&self.0.conn, Conn::Own(requests) if requests.have_ended());
         let is_past = self.0.era.as_ref().is_some_and(Era::is_over);
-        ended || is_past || self.0.broken.load(Ordering::Acquire)
+        let is_old = self.0.until.get().is_some_and(|until| *until <= Instant::now());
+        ended || is_past || is_old || self.0.broken.load(Ordering::Acquire)
+    }
+
+    /// Nobody gets this connection from the pool after that time.
+    pub(super) fn serves_until(&self, until: Instant) {
+        let _ = self.0.until.set(until); // it signs in once
     }
 
     /// Whether this is the first to find that the connection is out of step.

@@ -5,10 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use super::connect::connect;
 use super::link::Link;
+use super::login::{Logins, Purpose};
 use super::node::Settings;
 use super::target::{Address, Target};
 use crate::store::error::{ConfigError, StoreError, StoreErrorKind};
@@ -17,8 +18,11 @@ use crate::store::error::{ConfigError, StoreError, StoreErrorKind};
 #[derive(Clone, Debug)]
 pub(super) struct Connector {
     pub(super) target: Target,
+    pub(super) logins: Logins,
     pub(super) timeout: Duration,
     pub(super) desyncs: Arc<Desyncs>,
+    /// Nothing is opened any more.
+    pub(super) closed: watch::Sender<bool>,
     #[cfg(feature = "tls")]
     pub(super) tls: super::tls::TlsConnector,
 }
@@ -27,17 +31,42 @@ impl Connector {
     pub(super) fn new(target: Target, settings: &Settings) -> Result<Self, ConfigError> {
         Ok(Self {
             target,
+            logins: Logins::new(settings),
             timeout: settings.connect_timeout,
             desyncs: Arc::default(),
+            closed: watch::Sender::new(false),
             #[cfg(feature = "tls")]
             tls: super::tls::TlsConnector::new(&settings.tls)?,
         })
     }
 
-    /// The same to another server.
+    /// The same to another server; closed with this one.
     pub(super) fn to(&self, address: Address) -> Self {
         let target = Target { address, login: self.target.login.clone() };
         Self { target, ..self.clone() }
+    }
+
+    /// Opens a connection on the current runtime, within the time for that.
+    pub(super) async fn open(&self, purpose: Purpose) -> Result<Link, StoreError> {
+        if self.is_closed() {
+            return Err(StoreErrorKind::Unavailable.into());
+        }
+        let opened = tokio::time::timeout(self.timeout, connect(self, purpose)).await?;
+        if self.is_closed() { Err(StoreErrorKind::Unavailable.into()) } else { opened }
+    }
+
+    pub(super) fn close(&self) {
+        self.closed.send_replace(true);
+    }
+
+    /// Waits until nothing is opened any more.
+    pub(super) async fn closing(&self) {
+        // The sender lives as long as this does.
+        let _ = self.closed.subscribe().wait_for(|closed| *closed).await;
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        *self.closed.borrow()
     }
 }
 
@@ -63,6 +92,7 @@ impl Desyncs {
 pub(super) struct Manager {
     connector: Arc<Connector>,
     runtime: Handle,
+    purpose: Purpose,
 }
 
 /// bb8 lets waiters wait out their time when a connect fails; here they hear of it. As bb8's sink, since that is told
@@ -100,7 +130,12 @@ impl bb8::ErrorSink<StoreError> for FailureSink {
 
 impl Manager {
     pub(super) const fn new(connector: Arc<Connector>, runtime: Handle) -> Self {
-        Self { connector, runtime }
+        Self { connector, runtime, purpose: Purpose::Requests }
+    }
+
+    /// The same for connections that are for something else.
+    pub(super) fn serving(self, purpose: Purpose) -> Self {
+        Self { purpose, ..self }
     }
 }
 
@@ -109,13 +144,10 @@ impl bb8::ManageConnection for Manager {
     type Error = StoreError;
 
     async fn connect(&self) -> Result<Link, StoreError> {
-        let connector = Arc::clone(&self.connector);
-        let task = self
-            .runtime
-            .spawn(async move { tokio::time::timeout(connector.timeout, connect(&connector)).await });
+        let (connector, purpose) = (Arc::clone(&self.connector), self.purpose);
+        let task = self.runtime.spawn(async move { connector.open(purpose).await });
         match task.await {
-            Ok(Ok(result)) => result,
-            Ok(Err(elapsed)) => Err(elapsed.into()),
+            Ok(result) => result,
             Err(ended) => Err(StoreError::with_source(StoreErrorKind::Unavailable, ended)),
         }
     }

@@ -7,6 +7,7 @@
 
 mod backend;
 mod breaker;
+mod check;
 mod checkout;
 mod classify;
 mod clock;
@@ -15,7 +16,9 @@ mod connect;
 mod driver;
 mod foreign;
 mod home;
+mod lasting;
 mod link;
+mod login;
 mod manager;
 mod monitor;
 mod node;
@@ -26,11 +29,13 @@ mod send;
 mod sentinel;
 mod sentinels;
 mod subscriber;
+mod supervise;
 mod target;
 #[cfg(feature = "tls")]
 mod tls;
 
 pub(super) use backend::{Redis, Used};
+pub(super) use check::Server;
 #[cfg(feature = "test-util")]
 pub(super) use cluster::read_cluster_nodes;
 pub(super) use foreign::shared;

@@ -10,6 +10,7 @@ use super::breaker::is_failure;
 use super::link::Link;
 use super::node::Inner;
 use super::send::Outgoing;
+use super::supervise::supervise;
 use crate::store::error::{StoreError, StoreErrorKind};
 use crate::store::health::StoreStatus;
 use crate::store::wire::{Class, Command};
@@ -20,14 +21,15 @@ const FIRST_TRIES: u32 = 3;
 /// Starts probing unless that goes on already. It ends with the first probe that finds everything well, or with the store.
 pub(super) fn start(inner: &Arc<Inner>) {
     if !inner.probing.swap(true, Ordering::AcqRel) {
-        inner.runtime.spawn(watch(Arc::downgrade(inner)));
+        let weak = Arc::downgrade(inner);
+        supervise(&inner.runtime, "probe", move |_| watch(weak.clone()));
     }
 }
 
 async fn watch(inner: Weak<Inner>) {
     let (mut own, mut tries) = (None, FIRST_TRIES);
     loop {
-        let Some(inner) = inner.upgrade() else { return };
+        let Some(inner) = inner.upgrade().filter(|inner| !inner.checkout.is_closed()) else { return };
         let (reads, writes) = probe(&inner, &mut own).await;
         tries -= 1;
         if tries > 0 && [&reads, &writes].into_iter().any(has_ended) {
@@ -41,6 +43,7 @@ async fn watch(inner: Weak<Inner>) {
             announce(&inner, status, reads.err().or(writes.err()).as_ref());
         }
         if status == StoreStatus::Up {
+            inner.up.send_if_modified(|up| !std::mem::replace(up, true));
             inner.probing.swap(false, Ordering::AcqRel);
             // Requests that failed since the probe left the probing to this task.
             if inner.breaker.status() == StoreStatus::Up || inner.probing.swap(true, Ordering::AcqRel) {

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
+use tokio::sync::watch;
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout_at};
 
@@ -13,13 +14,16 @@ use super::breaker::{Breaker, is_failure};
 use super::checkout::Checkout;
 use super::classify::ends_connection;
 use super::clock::ServerClock;
+use super::lasting::{Lasted, Lasting};
 use super::link::Link;
 use super::manager::{Connector, Desyncs};
 use super::send::{Answers, Outgoing, ask, send};
 use super::{ForeignPool, monitor};
+use crate::store::credentials::Provider;
 use crate::store::error::{StoreError, StoreErrorKind};
 use crate::store::health::{PoolCounts, StoreStatus};
 use crate::store::key::{Key, KeyPrefix};
+use crate::store::replicas::Replicas;
 use crate::store::wire::{Class, desync};
 
 /// The numbers of a [`StoreBuilder`](crate::store::StoreBuilder), checked.
@@ -32,6 +36,14 @@ pub(in crate::store) struct Settings {
     pub(in crate::store) deadline: Duration,
     pub(in crate::store) connect_timeout: Duration,
     pub(in crate::store) probe_interval: Duration,
+    /// How many replicas must confirm what must last.
+    pub(in crate::store) replicas: Option<Replicas>,
+    /// Asked at each connect who signs in.
+    pub(in crate::store) credentials: Option<Provider>,
+    /// Whether to look by itself if the server suits.
+    pub(in crate::store) checks_itself: bool,
+    /// What connections call themselves.
+    pub(in crate::store) client_name: Arc<str>,
     #[cfg(feature = "tls")]
     pub(in crate::store) tls: super::TlsConfig,
 }
@@ -47,8 +59,12 @@ pub(super) struct Inner {
     pub(super) runtime: Handle,
     pub(super) probing: AtomicBool,
     pub(super) clock: ServerClock,
-    /// What is removed to find out whether it takes writes; does not exist.
+    /// What is removed to find out whether it takes writes; nobody needs it.
     probed: Mutex<Key>,
+    /// Whether a probe has found everything well once.
+    pub(super) up: watch::Sender<bool>,
+    /// Writes that replicas must confirm, where that is wanted.
+    lasting: Option<Arc<Lasting>>,
     desyncs: Arc<Desyncs>,
 }
 
@@ -79,6 +95,8 @@ impl From<Instant> for Until {
 pub(super) struct Used {
     pub(super) answers: Answers,
     pub(super) link: Link,
+    /// False where replicas were to confirm it and too few did in time.
+    pub(super) is_replicated: bool,
 }
 
 impl Node {
@@ -97,6 +115,8 @@ impl Node {
     fn start(checkout: Checkout, settings: Settings, runtime: Handle, desyncs: Arc<Desyncs>) -> Self {
         let (checkout, breaker) = (Arc::new(checkout), Breaker::default());
         let probed = Mutex::new(probe_key(&settings.prefix, 0));
+        let connector = checkout.connector();
+        let lasting = connector.and_then(|own| Lasting::new(own, &settings, &runtime));
         let node = Self(Arc::new(Inner {
             checkout,
             breaker,
@@ -105,6 +125,8 @@ impl Node {
             probing: AtomicBool::new(false),
             clock: ServerClock::default(),
             probed,
+            up: watch::channel(false).0,
+            lasting,
             desyncs,
         }));
         monitor::start(&node.0); // opens the first connection, and says so if there is none
@@ -117,9 +139,10 @@ impl Node {
         let class = commands.class();
         self.0.breaker.admit(class)?;
         // The usual request finds a connection at once; its future need not have room for the wait.
-        let result = match self.0.checkout.link_at_once() {
+        let at_once = if self.0.must_last(commands) { None } else { self.0.checkout.link_at_once() };
+        let result = match at_once {
             Some(link) => self.0.attempt_on(link, commands, until).await,
-            None => Box::pin(self.0.attempt(commands, until)).await,
+            None => Box::pin(self.0.attempt_fully(commands, until)).await,
         };
         let result = match result {
             Err(error) if class == Class::Read && error.kind() == StoreErrorKind::Disconnected => {
@@ -149,6 +172,17 @@ impl Node {
         } else {
             self.0.breaker.succeeded(class);
         }
+    }
+
+    /// Lets nobody in any more, and ends what goes on in the background.
+    pub(super) fn close(&self) {
+        self.0.close();
+        let (inner, after) = (Arc::clone(&self.0), self.0.settings.connect_timeout);
+        // What was being opened meanwhile may have come to the pool.
+        self.0.runtime.spawn(async move {
+            tokio::time::sleep(after).await;
+            inner.close();
+        });
     }
 
     pub(super) fn is(&self, other: &Self) -> bool {
@@ -193,6 +227,30 @@ impl Inner {
         self.attempt_on(link, commands, until).await
     }
 
+    fn close(&self) {
+        self.checkout.close();
+        if let Some(lasting) = &self.lasting {
+            lasting.close();
+        }
+    }
+
+    fn must_last(&self, commands: Outgoing<'_>) -> bool {
+        self.lasting.is_some() && commands.iter().any(|command| command.lasts)
+    }
+
+    /// With the wait for a connection, and for replicas where something must last.
+    async fn attempt_fully(&self, commands: Outgoing<'_>, until: Until) -> Result<Used, StoreError> {
+        let Some(lasting) = self.lasting.as_ref().filter(|_| self.must_last(commands)) else {
+            return self.attempt(commands, until).await;
+        };
+        let Lasted { answers, link, is_replicated } =
+            lasting.execute(commands, self.probed(), until.at).await?;
+        if let Some(error) = answers.errors().find(|error| ends_connection(error.kind())) {
+            self.judge(&link, error.kind());
+        }
+        Ok(Used { answers, link, is_replicated })
+    }
+
     pub(super) async fn link(&self, until: Instant) -> Result<Link, StoreError> {
         flat(timeout_at(until, self.checkout.link(until)).await)
     }
@@ -208,7 +266,7 @@ impl Inner {
                 if let Some(error) = answers.errors().find(|error| ends_connection(error.kind())) {
                     self.judge(&link, error.kind());
                 }
-                Ok(Used { answers, link })
+                Ok(Used { answers, link, is_replicated: true })
             }
             Err(error) if until.is_callers && error.kind() == StoreErrorKind::Timeout => Err(error),
             Err(error) => {

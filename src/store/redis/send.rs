@@ -76,11 +76,11 @@ impl<'a> Outgoing<'a> {
         }
     }
 
-    fn iter(self) -> impl Iterator<Item = &'a Command> {
+    pub(super) fn iter(self) -> impl Iterator<Item = &'a Command> {
         (0..self.len()).filter_map(move |place| self.get(place))
     }
 
-    const fn is_asking(self) -> bool {
+    pub(super) const fn is_asking(self) -> bool {
         matches!(self, Self::Asking(_))
     }
 
@@ -99,6 +99,15 @@ pub(super) async fn send(link: &Link, commands: Outgoing<'_>) -> Result<Answers,
         Answers::Read(replies) => Box::pin(send_lost(link, commands, replies)).await,
         received => Ok(received),
     }
+}
+
+/// The same with scripts in full, so that whatever the server has forgotten, what is asked next comes after them.
+pub(super) async fn send_in_full(
+    link: &Link,
+    commands: &[Command],
+    asking: bool,
+) -> Result<Answers, StoreError> {
+    round_trip(link, commands.iter().map(Form::InFull), commands.len(), asking).await
 }
 
 async fn send_lost(

@@ -11,12 +11,14 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::connect::{dial, sign_in};
+use super::connect::dial;
 use super::link::{Conn, Link};
+use super::login::Purpose;
 use super::manager::Connector;
 use super::monitor::jittered;
 use super::resp::{self, Replies};
 use super::sentinels::Sentinels;
+use super::supervise::supervise;
 use super::target::Address;
 use crate::store::error::{StoreError, StoreErrorKind};
 use crate::store::wire::{Reply, desync};
@@ -110,7 +112,8 @@ impl Group {
 pub(super) fn follow(connector: &Arc<Connector>, runtime: &Handle) {
     if let Address::Sentinel(group) = &connector.target.address {
         for place in 0..group.sentinels.addresses.len() {
-            runtime.spawn(follow_one(Arc::downgrade(connector), place));
+            let weak = Arc::downgrade(connector);
+            supervise(runtime, "sentinel", move |_| follow_one(weak.clone(), place));
         }
     }
 }
@@ -118,7 +121,7 @@ pub(super) fn follow(connector: &Arc<Connector>, runtime: &Handle) {
 async fn follow_one(connector: Weak<Connector>, place: usize) {
     let mut line = None;
     loop {
-        let Some(connector) = connector.upgrade() else { return };
+        let Some(connector) = connector.upgrade().filter(|connector| !connector.is_closed()) else { return };
         let Address::Sentinel(group) = &connector.target.address else { return };
         match timeout(ANSWER, ask(&connector, group, place, &mut line)).await {
             Ok(Ok(report)) => group.hear(place, report),
@@ -142,7 +145,7 @@ async fn ask(
             let address = sentinels.addresses.get(place).ok_or(StoreErrorKind::Unavailable)?.clone();
             let address = sentinels.address(address.0, address.1);
             let (requests, link) = dial(connector, &address, None).await?;
-            sign_in(&requests, &sentinels.own_login).await?;
+            connector.logins.plain(&sentinels.own_login, Purpose::Sentinel).say(&requests).await?;
             link
         }
     };

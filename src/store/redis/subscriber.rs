@@ -13,11 +13,13 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::connect::{handshake, open};
+use super::connect::open;
 use super::driver::BoxedSocket;
+use super::login::{Purpose, Step};
 use super::manager::Connector;
 use super::monitor::jittered;
 use super::resp::{self, Replies, Scanner};
+use super::supervise::supervise;
 use crate::race::{First, race};
 use crate::store::channels::{Channels, Generation, Listener, Standing, Topic};
 use crate::store::error::{StoreError, StoreErrorKind};
@@ -39,9 +41,19 @@ pub(super) async fn listen(
     topic: Topic,
     capacity: usize,
 ) -> Result<Listener, StoreError> {
+    if connector.is_closed() {
+        return Err(StoreErrorKind::Unavailable.into());
+    }
     let (listener, mut standing) = channels.enter(topic, capacity);
     if channels.begin() {
-        runtime.spawn(serve(Arc::clone(connector), channels.clone()));
+        let (connector, channels) = (Arc::clone(connector), channels.clone());
+        supervise(runtime, "subscriber", move |panics| {
+            if panics > 0 {
+                channels.interrupted(&StoreErrorKind::Disconnected.into());
+            }
+            let (connector, channels) = (Arc::clone(&connector), channels.clone());
+            async move { _ = race(serve(&connector, channels), connector.closing()).await }
+        });
     }
     let told = standing.wait_for(|standing| !matches!(standing, Standing::Asked));
     match timeout(limit, told).await? {
@@ -54,10 +66,10 @@ pub(super) async fn listen(
 }
 
 /// Subscribes, and after each loss again, until nobody listens any more.
-async fn serve(connector: Arc<Connector>, channels: Channels) {
+async fn serve(connector: &Connector, channels: Channels) {
     let mut pause = FIRST_PAUSE;
     while !channels.is_done() {
-        let opened = timeout(connector.timeout, Session::open(&connector, &channels)).await;
+        let opened = timeout(connector.timeout, Session::open(connector, &channels)).await;
         let error = match opened.unwrap_or_else(|elapsed| Err(elapsed.into())) {
             Ok(mut session) => match session.run().await {
                 Ok(()) => continue,
@@ -80,7 +92,7 @@ async fn serve(connector: Arc<Connector>, channels: Channels) {
 
 /// Whose answer comes next.
 enum Awaited {
-    Login,
+    Greeting(Step),
     Subscribe(Topic, Generation),
     /// An answer that changes nothing.
     Other,
@@ -105,11 +117,12 @@ struct Session<'a> {
 
 impl<'a> Session<'a> {
     async fn open(connector: &Connector, channels: &'a Channels) -> Result<Self, StoreError> {
-        let mut session = Self::over(open(connector).await?, channels, connector.timeout);
         // Channels belong to the server, not to a database.
         let login = connector.target.login.clone().set_protocol(ProtocolVersion::RESP2).set_db(0);
-        for words in handshake(&login) {
-            session.say(Awaited::Login, words.iter().map(String::as_bytes));
+        let greeting = connector.logins.greeting(&login, Purpose::Subscribe).await?;
+        let mut session = Self::over(open(connector).await?, channels, connector.timeout);
+        for (step, words) in greeting.commands() {
+            session.say(Awaited::Greeting(step), words.iter().map(String::as_bytes));
         }
         Ok(session)
     }
@@ -236,8 +249,8 @@ impl<'a> Session<'a> {
                 self.channels.confirm(&topic, generation);
             }
             (Awaited::Subscribe(topic, generation), Err(error)) => self.refused(&topic, generation, &error),
-            (Awaited::Login, Err(error)) => return Err(error),
-            (Awaited::Login | Awaited::Other, _) => {}
+            (Awaited::Greeting(step), reply) => step.check(reply)?,
+            (Awaited::Other, _) => {}
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! Masters that end, and replicas that take over.
 
-use tower_keep::store::{StoreErrorKind as Kind, StoreStatus};
+use tower_keep::store::op::RemoveSession;
+use tower_keep::store::{Replicas, StoreErrorKind as Kind, StoreStatus};
 
 use super::*;
 
@@ -106,4 +107,40 @@ async fn a_cluster_with_a_slot_that_nobody_has_serves_the_others_if_it_may() {
     assert!(!store.health().await.is_up());
     cluster.masters[0].restart();
     eventually("it serves again", async || read(&store, &names[0]).await.is_ok()).await;
+}
+
+/// A session that ended does not come back with a replica that takes over.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_replicas_confirmed_outlives_its_master() {
+    let mut cluster = start_replicated().await;
+    for server in cluster.masters.iter().chain(&cluster.replicas) {
+        server.tell("CONFIG SET cluster-require-full-coverage no");
+    }
+    let builder = calm().replicas(Replicas::at_least(1).within(Duration::from_secs(2)));
+    let store = connected(&cluster, builder).await;
+    let on_first = |name: &String| cluster.master_of(&session_key(name)) == 0;
+    let names: Vec<_> = names(60).into_iter().filter(on_first).collect();
+    for name in &names {
+        make(&store, name, "x").await;
+    }
+    // While the replica hears nothing, nobody is told that a session has ended.
+    cluster.replicas[0].freeze();
+    assert_eq!(refusal(store.run(RemoveSession(session(&names[0]))).await), Kind::Unreplicated);
+    cluster.replicas[0].thaw();
+    for name in &names {
+        eventually("it is confirmed", async || store.run(RemoveSession(session(name))).await.is_ok()).await;
+    }
+    cluster.masters[0].stop();
+    cluster = tokio::task::spawn_blocking(move || {
+        cluster.await_promotion(0);
+        cluster
+    })
+    .await
+    .unwrap();
+    for name in &names {
+        assert_eq!(cluster.replicas[0].cmd::<u64>("EXISTS", session_key(name)), 0, "{name}");
+    }
+    eventually("the replica serves", async || read(&store, &names[0]).await.is_ok()).await;
+    let removed = store.run(RemoveSession(session(&names[0]))).await;
+    assert_eq!(refusal(removed), Kind::Unreplicated, "it has no replica itself");
 }

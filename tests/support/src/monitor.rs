@@ -44,7 +44,10 @@ impl Monitor {
             if line.contains("keep-testing-mark-") {
                 return lines;
             }
-            if !line.contains("\"CLIENT\" \"SETINFO\"") {
+            // What clients say by themselves: their names, and a store's look at its server.
+            let own = ["\"CLIENT\" \"SETINFO\"", "\"HELLO\"", "lua] \"INFO\""];
+            let is_check = line.contains("\"EVAL") && line.contains(":probe:0\"");
+            if !is_check && !own.iter().any(|own| line.contains(own)) {
                 lines.push(line.trim_end().to_owned());
             }
         }

@@ -1,9 +1,9 @@
 //! A primary, its replica and the Sentinels that watch them.
 
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::Duration;
 
-use crate::server::{RedisServer, free_port, kill, wait};
+use crate::server::{NOT_INSTALLED, RedisServer, free_port, kill, program, wait};
 
 /// What the Sentinels call the group.
 pub const MASTER: &str = "keep-group";
@@ -103,14 +103,14 @@ fn sentinel(primary: &RedisServer) -> (Child, u16) {
         primary.port()
     );
     std::fs::write(&file, settings).unwrap();
-    let child = Command::new("redis-server")
+    let child = program()
         .arg(&file)
         .arg("--sentinel")
         .current_dir(primary.dir())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
-        .expect("redis-server is not installed; on Debian: apt-get install redis-server");
+        .expect(NOT_INSTALLED);
     (child, port)
 }
 

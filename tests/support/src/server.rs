@@ -6,6 +6,15 @@ use std::time::{Duration, Instant};
 
 use redis::{FromRedisValue, ToRedisArgs};
 
+/// Says what to do.
+pub(crate) const NOT_INSTALLED: &str =
+    "redis-server is not installed; on Debian: apt-get install redis-server";
+
+/// The server's program: `redis-server`, or the path in the variable `KEEP_SERVER`, such as a Valkey's.
+pub(crate) fn program() -> Command {
+    Command::new(std::env::var_os("KEEP_SERVER").unwrap_or_else(|| "redis-server".into()))
+}
+
 /// A port that is free at this moment.
 ///
 /// # Panics
@@ -86,7 +95,7 @@ impl RedisServer {
     /// When it does not start within 10 s.
     pub fn restart(&mut self) {
         self.stop();
-        let child = Command::new("redis-server")
+        let child = program()
             .args([
                 "--port",
                 &self.port.to_string(),
@@ -105,7 +114,7 @@ impl RedisServer {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
-            .expect("redis-server is not installed; on Debian: apt-get install redis-server");
+            .expect(NOT_INSTALLED);
         self.child = Some(child);
         let begun = Instant::now();
         while std::net::TcpStream::connect(("127.0.0.1", self.port)).is_err() {
@@ -251,7 +260,8 @@ impl RedisServer {
         list.lines().filter(|line| !line.contains("cmd=client|list")).map(str::to_owned).collect()
     }
 
-    /// How often each command was called since the last reset, without the administrator's own.
+    /// How often each command was called since the last reset, without the administrator's own and
+    /// those by which clients introduce themselves.
     ///
     /// # Panics
     ///
@@ -259,7 +269,7 @@ impl RedisServer {
     #[must_use]
     pub fn calls(&self) -> std::collections::BTreeMap<String, u64> {
         let info: String = self.cmd("INFO", "commandstats");
-        let own = ["info", "config|resetstat", "client|setinfo", "client|setname"];
+        let own = ["info", "config|resetstat", "client|setinfo", "client|setname", "hello"];
         let line = |line: &str| {
             let (name, rest) = line.strip_prefix("cmdstat_")?.split_once(":calls=")?;
             Some((name.to_owned(), rest.split(',').next()?.parse().ok()?))

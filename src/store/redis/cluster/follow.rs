@@ -12,8 +12,9 @@ use super::map::Map;
 use super::view::View;
 use crate::store::error::{StoreError, StoreErrorKind};
 use crate::store::health::StoreStatus;
-use crate::store::redis::connect::{dial, sign_in};
+use crate::store::redis::connect::dial;
 use crate::store::redis::link::Link;
+use crate::store::redis::login::Purpose;
 use crate::store::redis::monitor::jittered;
 use crate::store::redis::node::Node;
 use crate::store::redis::send::ask;
@@ -36,7 +37,9 @@ const RECENT: Duration = Duration::from_secs(3);
 /// As long as there is somebody who uses the Cluster.
 pub(super) async fn follow(cluster: Weak<Cluster>, look: Arc<Notify>) {
     loop {
-        let Some(cluster) = cluster.upgrade() else { return };
+        let Some(cluster) = cluster.upgrade().filter(|cluster| !cluster.connector.is_closed()) else {
+            return;
+        };
         let pause = if cluster.look_around().await { CALM } else { TROUBLE };
         drop(cluster);
         // However it ends, it is time to look.
@@ -100,6 +103,7 @@ impl Cluster {
             if self.members.become_known(Arc::new(map)) {
                 tracing::warn!("redis answers again");
             }
+            self.up.send_replace(true);
         }
         Ok(())
     }
@@ -107,8 +111,9 @@ impl Cluster {
     async fn ask_seed(&self, seed: &Address) -> Result<View, StoreError> {
         let host = seed.place().map(|(host, _)| host).unwrap_or_default();
         let asked = async {
+            let login = &self.connector.target.login;
             let (requests, link) = dial(&self.connector, seed, None).await?;
-            sign_in(&requests, &self.connector.target.login).await?;
+            self.connector.logins.greeting(login, Purpose::Probe).await?.say(&requests).await?;
             self.ask_link(&link, &host).await
         };
         timeout(self.settings.connect_timeout, asked).await?

@@ -23,7 +23,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use smallvec::smallvec;
 use tokio::runtime::Handle;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use self::delivery::{Delivery, Route, route};
@@ -37,6 +37,7 @@ use super::manager::Connector;
 use super::monitor::jittered;
 use super::node::{self, Node, Settings, Until};
 use super::send::{Answers, Outgoing, owned};
+use super::supervise::supervise;
 use crate::store::error::{StoreError, StoreErrorKind};
 use crate::store::health::{PoolCounts, StoreStatus};
 use crate::store::wire::Command;
@@ -58,6 +59,7 @@ pub(super) struct Cluster {
     look: Arc<Notify>,
     /// The version of the map, and when a node last confirmed it.
     adopted: Mutex<Option<(u64, Instant)>>,
+    up: watch::Sender<bool>,
 }
 
 /// What goes to one node in one round trip: the numbers of the pieces.
@@ -82,8 +84,10 @@ impl Cluster {
             runtime: runtime.clone(),
             look: Arc::clone(&look),
             adopted: Mutex::default(),
+            up: watch::Sender::new(false),
         });
-        runtime.spawn(follow::follow(Arc::downgrade(&cluster), look));
+        let weak = Arc::downgrade(&cluster);
+        supervise(runtime, "cluster", move |_| follow::follow(weak.clone(), Arc::clone(&look)));
         cluster
     }
 
@@ -92,9 +96,9 @@ impl Cluster {
         let map = self.members.map(until).await?;
         if let Some(node) = only(&map, commands) {
             let used = node.execute(Outgoing::All(commands), until).await.inspect_err(|_| self.look())?;
-            let links: Links = smallvec![used.link];
+            let (links, is_replicated): (Links, _) = (smallvec![used.link], used.is_replicated);
             if used.answers.errors().all(|error| !is_about_slots(error.kind())) {
-                return Ok(Used { answers: used.answers, links });
+                return Ok(Used { answers: used.answers, links, is_replicated });
             }
             let mut delivery = Delivery::of(commands);
             let pieces = (0..commands.len()).collect();
@@ -112,7 +116,7 @@ impl Cluster {
         mut map: Arc<Map>,
         until: Until,
     ) -> Result<Used, StoreError> {
-        let mut failed = None;
+        let (mut failed, mut is_replicated) = (None, true);
         for round in 0..MOST_ROUNDS {
             let (parcels, astray) = sort(&map, &delivery);
             if parcels.is_empty() && astray.is_empty() {
@@ -129,6 +133,7 @@ impl Cluster {
                     Ok(used) => {
                         self.distribute(&map, &mut delivery, &parcel, used.answers);
                         links.push(used.link);
+                        is_replicated &= used.is_replicated;
                     }
                     Err(error) => {
                         self.look();
@@ -147,7 +152,10 @@ impl Cluster {
         delivery.give_up(&StoreErrorKind::ClusterDown.into());
         match failed {
             Some(error) if links.is_empty() => Err(error),
-            _ => Ok(Used { answers: Answers::Read(delivery.replies(map.nodes().len())), links }),
+            _ => {
+                let answers = Answers::Read(delivery.replies(map.nodes().len()));
+                Ok(Used { answers, links, is_replicated })
+            }
         }
     }
 
@@ -215,6 +223,17 @@ impl Cluster {
     /// The map may be wrong: it is looked at soon.
     pub(super) fn look(&self) {
         self.look.notify_one();
+    }
+
+    /// Turns true with the first node that answers.
+    pub(super) fn when_up(&self) -> watch::Receiver<bool> {
+        self.up.subscribe()
+    }
+
+    /// Lets nobody in any more, and ends what goes on in the background.
+    pub(super) fn close(&self) {
+        self.connector.close();
+        self.nodes().iter().for_each(Node::close);
     }
 
     pub(super) fn desynchronised(&self, link: &Link) {
