@@ -7,6 +7,7 @@ mod frame;
 mod log;
 mod monitor;
 mod proxy;
+mod rng;
 mod sentinel;
 mod server;
 
@@ -14,5 +15,6 @@ pub use answer::{Answer, Jar, cookie_line};
 pub use log::Log;
 pub use monitor::Monitor;
 pub use proxy::{Fault, Proxy};
+pub use rng::Rng;
 pub use sentinel::{MASTER, SentinelGroup};
 pub use server::{RedisServer, free_port, kill};
