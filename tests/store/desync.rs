@@ -26,7 +26,8 @@ async fn a_shifted_reply_is_found_out_counted_and_its_connection_dropped() {
     let store = patient().pool_size(1).connect(&proxy.url()).unwrap();
     prepared(&store).await;
     probed(&server).await;
-    for (round, fault) in (1..).zip([Fault::ExtraReply, Fault::Garbage, Fault::ExtraReply]) {
+    for (round, fault) in (1..).zip([Fault::ExtraReply, Fault::Garbage, Fault::SplitReply, Fault::ExtraReply])
+    {
         let connections = proxy.accepted();
         proxy.set(fault);
         assert_eq!(refusal(read(&store, "1").await), Kind::Desync, "{fault:?}");
@@ -34,7 +35,7 @@ async fn a_shifted_reply_is_found_out_counted_and_its_connection_dropped() {
         assert_eq!(read(&store, "2").await.unwrap().as_deref(), Some("2"));
         assert_eq!(proxy.accepted(), connections + 1, "the connection was dropped");
     }
-    assert_eq!(log.warnings().len(), 3, "{:#?}", log.warnings());
+    assert_eq!(log.warnings().len(), 4, "{:#?}", log.warnings());
     assert!(!log.text().contains("canary"));
 }
 
@@ -62,6 +63,26 @@ async fn a_batch_among_shifted_replies_gives_no_other_sessions_value() {
         assert_eq!(read(&store, "2").await.unwrap().as_deref(), Some("2"));
     }
     assert_eq!(store.health().await.desyncs, 4);
+}
+
+/// Two texts may be fields and values of a hash, or what another request asked for.
+#[tokio::test]
+async fn the_values_of_another_request_are_not_taken_for_a_damaged_session() {
+    let server = RedisServer::start();
+    let proxy = Proxy::start(server.port()).await;
+    let store = patient().pool_size(1).connect(&proxy.url()).unwrap();
+    prepared(&store).await;
+    let _: u64 = server.cmd("HSET", &[&session_key("1"), "@label", "a label"]);
+    probed(&server).await;
+    for _ in 0..10 {
+        proxy.set(Fault::DoubleReply);
+        let asked = (PeekSession(session("1")), LoadSession(session("2")));
+        let (peeked, loaded) = store.batch(asked).await.unwrap();
+        assert_eq!(peeked.unwrap().unwrap().label.as_deref(), Some("a label"));
+        assert_eq!(refusal(loaded), Kind::Desync);
+        assert_eq!(read(&store, "2").await.unwrap().as_deref(), Some("2"));
+    }
+    assert_eq!(store.health().await.desyncs, 10);
 }
 
 #[tokio::test]

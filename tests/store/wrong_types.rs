@@ -47,14 +47,16 @@ async fn a_foreign_type_under_a_sessions_key_is_told_and_left_alone() {
 }
 
 #[tokio::test]
-async fn a_foreign_hash_under_a_sessions_key_is_corrupt() {
+async fn a_foreign_hash_under_a_sessions_key_is_taken_for_another_requests_reply() {
     let server = RedisServer::start();
     let store = patient().connect(&server.url()).unwrap();
     put(&server, HASH, &session_key("a"));
-    assert_eq!(store.run(LoadSession(session("a"))).await.unwrap(), Loaded::Corrupt);
+    assert_eq!(refusal(store.run(LoadSession(session("a"))).await), Kind::Desync);
     assert_eq!(store.run(PeekSession(session("a"))).await.unwrap(), None);
     assert_eq!(store.run(change("a", count())).await.unwrap().outcome, CommitOutcome::Gone);
     assert_eq!(store.run(create("a", "1")).await.unwrap().outcome, CommitOutcome::Exists);
+    let _: u64 = server.cmd("HSET", &[&session_key("a"), "@", "canary"]);
+    assert_eq!(store.run(LoadSession(session("a"))).await.unwrap(), Loaded::Corrupt);
 }
 
 #[tokio::test]

@@ -1,21 +1,6 @@
 //! What the log is made of.
 
-/// A small generator (SplitMix64): the log must be the same in each run.
-pub struct Rng(pub u64);
-
-impl Rng {
-    pub fn below(&mut self, end: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        usize::try_from((mixed ^ (mixed >> 31)) % end as u64).unwrap()
-    }
-
-    pub fn of(&mut self, words: &[&'static str]) -> &'static str {
-        words[self.below(words.len())]
-    }
-}
+pub use keep_testing::Rng;
 
 pub const USERS: [&str; 5] = ["alice", "bob", "%C3%BC", "%3Cb%3E", "a+b"];
 

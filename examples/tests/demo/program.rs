@@ -43,8 +43,17 @@ fn binary(program: &str) -> PathBuf {
     binary
 }
 
-fn command(program: &str, settings: &[(&str, &str)]) -> Command {
-    let mut command = Command::new(binary(program));
+/// `wrapper`: what runs the program, which it is given as its last argument.
+fn command(wrapper: &[String], program: &str, settings: &[(&str, &str)]) -> Command {
+    let binary = binary(program);
+    let mut command = match wrapper {
+        [] => Command::new(binary),
+        [first, more @ ..] => {
+            let mut command = Command::new(first);
+            command.args(more).arg(binary);
+            command
+        }
+    };
     command.env_clear().env("ADDR", "127.0.0.1:0").env("NO_COLOR", "1");
     command.envs(settings.iter().copied()).kill_on_drop(true);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -68,7 +77,12 @@ impl Demo {
 
     /// The same with one of the demos.
     pub async fn run(program: &str, settings: &[(&str, &str)]) -> Self {
-        let mut child = command(program, settings).spawn().unwrap();
+        Self::run_under(&[], program, settings).await
+    }
+
+    /// The same under another program, such as a shell that sets limits and then becomes the demo.
+    pub async fn run_under(wrapper: &[String], program: &str, settings: &[(&str, &str)]) -> Self {
+        let mut child = command(wrapper, program, settings).spawn().unwrap();
         let (stdout, stderr) = (Lines::default(), Lines::default());
         collect(child.stdout.take().unwrap(), &stdout);
         collect(child.stderr.take().unwrap(), &stderr);
@@ -119,9 +133,14 @@ impl Demo {
         self.stderr().into_iter().filter(loud).collect()
     }
 
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id().unwrap()
+    }
+
     /// `SIGTERM`.
     pub fn terminate(&self) {
-        kill("-TERM", self.child.id().unwrap());
+        kill("-TERM", self.pid());
     }
 
     pub async fn ended(&mut self) -> ExitStatus {
@@ -132,7 +151,7 @@ impl Demo {
 
 /// A start that is to fail: how it ended, and what it said.
 pub async fn refused(settings: &[(&str, &str)]) -> (ExitStatus, String) {
-    let output = tokio::time::timeout(PATIENCE, command(PROGRAM, settings).output()).await;
+    let output = tokio::time::timeout(PATIENCE, command(&[], PROGRAM, settings).output()).await;
     let output = output.expect("it serves all the same").unwrap();
     assert!(output.stdout.is_empty(), "nothing is announced: {output:?}");
     (output.status, String::from_utf8(output.stderr).unwrap())

@@ -20,7 +20,7 @@ pub enum Loaded {
     Missing,
     /// A session.
     Found(Box<Record>),
-    /// A hash that is not one of our records.
+    /// A record whose metadata cannot be read.
     Corrupt,
 }
 
@@ -48,18 +48,20 @@ impl Operation for LoadSession {
         if items.len() % 2 != 0 {
             return Err(desync());
         }
+        // The outer one: whether there is such a field, which each of our records has.
         let (mut meta, mut fields) = (None, Vec::with_capacity(items.len() / 2));
         let mut items = items.into_iter();
         while let (Some(name), Some(value)) = (items.next(), items.next()) {
             let (name, value) = (name.bytes()?, value.bytes()?);
             if *name == *META.as_bytes() {
-                meta = Meta::parse(&value);
+                meta = Some(Meta::parse(&value));
             } else if let Ok(name) = String::from_utf8(name.into_owned()) {
                 // A name that is not UTF-8 cannot be one that this crate wrote; the rest of the session lives.
                 fields.push((name, value.into_owned()));
             }
         }
-        let Some(meta) = meta else { return Ok(Loaded::Corrupt) };
+        // Texts in pairs need not be a hash at all, but may be the values that another request asked for.
+        let Some(meta) = meta.ok_or_else(desync)? else { return Ok(Loaded::Corrupt) };
         own_record(&meta, &self.0)?;
         Ok(Loaded::Found(Box::new(Record { meta, fields: Fields::from_iter(fields) })))
     }

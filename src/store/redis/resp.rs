@@ -100,6 +100,10 @@ impl Scanner {
                 self.needs = end;
                 return Ok(None);
             }
+            // A text that does not end where its length says has lost bytes, or got some that are not its own.
+            if end > after && buf.get(end - 2..end) != Some(b"\r\n") {
+                return Err(Malformed);
+            }
             (self.at, self.open) = (end, self.open + more);
             match self.open.checked_sub(1) {
                 Some(open) => self.open = open,

@@ -4,11 +4,14 @@
 pub(crate) fn frame_len(bytes: &[u8]) -> Option<usize> {
     let line = bytes.windows(2).position(|pair| pair == b"\r\n")? + 2;
     // A null (`$-1`) has no number that fits, and nothing after its line.
-    let number: Option<usize> = std::str::from_utf8(&bytes[1..line - 2]).ok().and_then(|n| n.parse().ok());
+    let number: Option<usize> =
+        std::str::from_utf8(bytes.get(1..line - 2)?).ok().and_then(|n| n.parse().ok());
     let items = match (bytes[0], number) {
-        (b'$' | b'=' | b'!', Some(n)) => return Some(line + n + 2).filter(|end| *end <= bytes.len()),
+        (b'$' | b'=' | b'!', Some(n)) => {
+            return Some(line.saturating_add(n).saturating_add(2)).filter(|end| *end <= bytes.len());
+        }
         (b'*' | b'~' | b'>', Some(n)) => n,
-        (b'%', Some(n)) => 2 * n,
+        (b'%', Some(n)) => n.saturating_mul(2),
         _ => 0,
     };
     (0..items).try_fold(line, |end, _| Some(end + frame_len(&bytes[end..])?))

@@ -8,6 +8,7 @@ mod frame;
 mod log;
 mod monitor;
 mod proxy;
+mod rng;
 mod sentinel;
 mod server;
 
@@ -16,5 +17,6 @@ pub use cluster::RedisCluster;
 pub use log::Log;
 pub use monitor::Monitor;
 pub use proxy::{Fault, Proxy};
+pub use rng::Rng;
 pub use sentinel::{MASTER, SentinelGroup};
 pub use server::{RedisServer, free_port, kill};

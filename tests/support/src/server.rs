@@ -50,6 +50,7 @@ pub struct RedisServer {
     dir: PathBuf,
     port: u16,
     args: Vec<String>,
+    env: Vec<(&'static str, PathBuf)>,
 }
 
 impl RedisServer {
@@ -85,7 +86,13 @@ impl RedisServer {
         let port = free_port();
         let dir = std::env::temp_dir().join(format!("keep-testing-{}-{port}", std::process::id()));
         std::fs::create_dir_all(&dir).unwrap();
-        Self { child: None, dir, port, args: args.iter().map(|&arg| arg.to_owned()).collect() }
+        Self {
+            child: None,
+            dir,
+            port,
+            args: args.iter().map(|&arg| arg.to_owned()).collect(),
+            env: Vec::new(),
+        }
     }
 
     /// Starts the server on the same port, empty unless it saved; ends the one that runs.
@@ -110,6 +117,7 @@ impl RedisServer {
             .args(["--unixsocket", "redis.sock", "--logfile", "redis.log"])
             .args(&self.args)
             .args(if in_cluster() { &IN_CLUSTER[..] } else { &[] })
+            .envs(self.env.iter().map(|(name, value)| (name, value)))
             .current_dir(&self.dir)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -147,6 +155,11 @@ impl RedisServer {
     pub fn restart_with(&mut self, args: &[&str]) {
         self.args.extend(args.iter().map(|&arg| arg.to_owned()));
         self.restart();
+    }
+
+    /// Sets a variable of its environment, from its next start on.
+    pub fn set_env(&mut self, name: &'static str, value: &std::path::Path) {
+        self.env.push((name, value.to_owned()));
     }
 
     /// Kills the server.
@@ -236,8 +249,30 @@ impl RedisServer {
     ///
     /// When it fails.
     pub fn tell(&self, line: &str) {
+        Self::tell_on(&mut self.admin(), line);
+    }
+
+    /// The same on a connection that is open already, for servers that take no other.
+    ///
+    /// # Panics
+    ///
+    /// When it fails.
+    pub fn tell_on(admin: &mut redis::Connection, line: &str) {
         let words: Vec<_> = line.split(' ').collect();
-        let _: redis::Value = self.cmd(words[0], &words[1..]);
+        redis::cmd(words[0]).arg(&words[1..]).exec(admin).unwrap();
+    }
+
+    /// Runs a command that takes its time, on a thread of its own. How it ends does not matter.
+    ///
+    /// # Panics
+    ///
+    /// When the server cannot be reached.
+    #[must_use = "whoever drops it never waits for it"]
+    pub fn tell_slowly(&self, words: &[&str]) -> std::thread::JoinHandle<()> {
+        let mut command = redis::cmd(words[0]);
+        command.arg(&words[1..]);
+        let mut admin = self.admin();
+        std::thread::spawn(move || drop(command.exec(&mut admin)))
     }
 
     /// Closes all connections but the administrator's own.
@@ -258,6 +293,17 @@ impl RedisServer {
     pub fn clients(&self) -> Vec<String> {
         let list: String = self.cmd("CLIENT", "LIST");
         list.lines().filter(|line| !line.contains("cmd=client|list")).map(str::to_owned).collect()
+    }
+
+    /// How many connections came since it started, the administrator's among them.
+    ///
+    /// # Panics
+    ///
+    /// When the server does not answer.
+    #[must_use]
+    pub fn received(&self) -> u64 {
+        let info: String = self.cmd("INFO", "stats");
+        info.lines().find_map(|l| l.strip_prefix("total_connections_received:")?.parse().ok()).unwrap()
     }
 
     /// How often each command was called since the last reset, without the administrator's own and

@@ -72,6 +72,9 @@ fn what_is_no_reply_is_refused() {
         "*9999999999999\r\n",
         "+a\rb\r\n",
         "$99999999999\r\n",
+        "$2\r\nabc\r\n",
+        "$4\r\nab\r\ncd\r\n",
+        "*2\r\n$1\r\nab\r\n:1\r\n",
     ] {
         assert_eq!(scan(bytes.as_bytes()), Err(Malformed), "{bytes}");
     }
