@@ -31,7 +31,7 @@ async fn serve() -> Result<(), Box<dyn Error>> {
     let settings = Settings::from_env()?;
     let site = Site::open(&settings)?;
     let sessions = settings.sessions(&site.store)?;
-    let limited = limits::routes(&site.store, &settings.proxies)?;
+    let limited = limits::routes(settings.limiters(&site.store)?, &settings.proxies);
     let listener = named("ADDR", tokio::net::TcpListener::bind(&settings.addr).await)?;
     let terminated = terminated()?;
     settings.announce(listener.local_addr()?);

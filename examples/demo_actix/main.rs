@@ -15,7 +15,6 @@ use std::process::ExitCode;
 
 use actix_web::web::{self, FormConfig, PayloadConfig, ServiceConfig};
 use actix_web::{App, HttpServer, Resource, Route, guard};
-use demo_site::limits::Limiters;
 use demo_site::{Settings, Site, named};
 use tower_keep_actix::SessionMiddleware;
 
@@ -34,7 +33,7 @@ async fn serve() -> Result<(), Box<dyn Error>> {
     // All workers share these: made here, on a runtime that no request blocks, and cloned for each.
     let site = web::Data::new(Site::open(&settings)?);
     let sessions = settings.sessions(&site.store)?;
-    let limiters = Limiters::new(&site.store)?;
+    let limiters = settings.limiters(&site.store)?;
     let listener = named("ADDR", std::net::TcpListener::bind(&settings.addr))?;
     let proxies = settings.proxies.clone();
     settings.announce(listener.local_addr()?);

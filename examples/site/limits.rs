@@ -18,14 +18,14 @@ pub struct Limiters {
 }
 
 impl Limiters {
-    /// On this store.
+    /// On this store, which may take as long as `deadline` before this process counts by itself.
     ///
     /// # Errors
     ///
     /// Settings that cannot work; these can.
-    pub fn new(store: &Store) -> Result<Self, LimitConfigError> {
+    pub fn new(store: &Store, deadline: Duration) -> Result<Self, LimitConfigError> {
         let limiter = |namespace: &str, limits: &[Limit]| {
-            let mut builder = RateLimiter::builder(store.clone()).namespace(namespace);
+            let mut builder = RateLimiter::builder(store.clone()).namespace(namespace).deadline(deadline);
             for limit in limits {
                 // While the store is away, this process goes on counting by itself.
                 builder = builder.limit(limit.clone().on_failure(FailurePolicy::Local));

@@ -7,10 +7,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tower_keep::clock::Clock;
-use tower_keep::rate_limit::{ProxyError, ProxyHeader, TrustedProxies};
+use tower_keep::rate_limit::{LimitConfigError, ProxyError, ProxyHeader, TrustedProxies};
 use tower_keep::session::{OriginCheck, SessionCookie, Sessions};
 use tower_keep::store::key::KeyPrefix;
 use tower_keep::store::{MemoryLimits, Store};
+
+use crate::limits::Limiters;
 
 /// The settings, checked. `Debug` shows none, since a URL may hold a password.
 pub struct Settings {
@@ -66,6 +68,15 @@ impl Settings {
                 named("REDIS_URL", builder.connect(url))?
             }
         })
+    }
+
+    /// Limits on a store. They wait for a fifth of its deadline, 50 ms by default: a limit shall not hold a request up.
+    ///
+    /// # Errors
+    ///
+    /// Settings that cannot work; these can.
+    pub fn limiters(&self, store: &Store) -> Result<Limiters, LimitConfigError> {
+        Limiters::new(store, self.deadline / 5)
     }
 
     /// Sessions on a store.
