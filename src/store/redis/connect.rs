@@ -21,13 +21,8 @@ use crate::store::wire::Reply;
 pub(super) async fn connect(connector: &Connector, purpose: Purpose) -> Result<Link, StoreError> {
     let (logins, login) = (&connector.logins, &connector.target.login);
     let greeting = logins.greeting(login, purpose).await?;
-    let (address, era, role) = match &connector.target.address {
-        Address::Sentinel(group) => {
-            let (address, era) = group.primary().await?;
-            (address, Some(era), Role::Primary)
-        }
-        address => (address.clone(), None, Role::Any),
-    };
+    let (address, era) = server(connector).await?;
+    let role = if era.is_some() { Role::Primary } else { Role::Any };
     let (requests, link) = dial(connector, &address, era).await?;
     let prepared = prepare(&requests, &greeting, role).await;
     logins.note(prepared.as_ref().err());
@@ -107,19 +102,19 @@ fn is_primary(reply: Result<Reply<'_>, StoreError>) -> Result<(), StoreError> {
     }
 }
 
-/// Opens a socket to the server, to the primary, or to any node of a Cluster.
-pub(super) async fn open(connector: &Connector) -> Result<BoxedSocket, StoreError> {
+/// Where the server is: where the target says, the primary that Sentinels name, or any node of a Cluster.
+async fn server(connector: &Connector) -> Result<(Address, Option<Era>), StoreError> {
     match &connector.target.address {
-        Address::Sentinel(group) => {
-            let (address, _) = group.primary().await?;
-            open_at(connector, &address).await.map_err(classify_io)
-        }
-        Address::Cluster(members) => {
-            let address = members.any().ok_or(StoreErrorKind::Unavailable)?;
-            open_at(connector, &address).await.map_err(classify_io)
-        }
-        address => open_at(connector, address).await.map_err(classify_io),
+        Address::Sentinel(group) => group.primary().await.map(|(address, era)| (address, Some(era))),
+        Address::Cluster(members) => Ok((members.any().ok_or(StoreErrorKind::Unavailable)?, None)),
+        address => Ok((address.clone(), None)),
     }
+}
+
+/// Opens a socket there, and no more.
+pub(super) async fn open(connector: &Connector) -> Result<BoxedSocket, StoreError> {
+    let (address, _) = server(connector).await?;
+    open_at(connector, &address).await.map_err(classify_io)
 }
 
 #[cfg_attr(not(feature = "tls"), expect(unused_variables, reason = "only TLS needs the settings"))]

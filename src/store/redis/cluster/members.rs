@@ -67,7 +67,7 @@ impl Members {
 
     /// Any node, each time another one.
     pub(in crate::store::redis) fn any(&self) -> Option<Address> {
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let turn = self.turn();
         let known = self.known().and_then(|map| {
             let masters = &map.view.masters;
             masters.get(turn % masters.len().max(1)).map(|master| self.address(&master.place))

@@ -104,19 +104,21 @@ impl Cluster {
             let pieces = (0..commands.len()).collect();
             let parcel = Parcel { node: node.clone(), pieces, asking: false };
             self.distribute(&map, &mut delivery, &parcel, used.answers);
-            return self.deliver(delivery, links, map, until).await;
+            return self.deliver(delivery, links, is_replicated, map, until).await;
         }
-        self.deliver(Delivery::of(commands), Links::new(), map, until).await
+        self.deliver(Delivery::of(commands), Links::new(), true, map, until).await
     }
 
+    /// Sends what is pending until all of it has a reply. `links` and `is_replicated`: of what was sent before.
     async fn deliver(
         &self,
         mut delivery: Delivery<'_>,
         mut links: Links,
+        mut is_replicated: bool,
         mut map: Arc<Map>,
         until: Until,
     ) -> Result<Used, StoreError> {
-        let (mut failed, mut is_replicated) = (None, true);
+        let mut failed = None;
         for round in 0..MOST_ROUNDS {
             let (parcels, astray) = sort(&map, &delivery);
             if parcels.is_empty() && astray.is_empty() {
