@@ -1,12 +1,13 @@
-//! Both stores pass the one acceptance suite.
+//! Both stores pass the one acceptance suite, Redis in each of its forms.
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
 
 use std::time::Duration;
 
-use keep_testing::{RedisCluster, RedisServer};
+use keep_testing::{RedisCluster, RedisServer, SentinelGroup, eventually};
 use tower_keep::clock::Clock;
-use tower_keep::store::{MemoryLimits, Store};
+use tower_keep::store::op::{MarkRevoked, PrincipalAt};
+use tower_keep::store::{MemoryLimits, Replicas, Store, StoreBuilder};
 use tower_keep::test_util::accept_store;
 
 #[tokio::test]
@@ -41,9 +42,49 @@ async fn redis_by_a_pool_of_the_user_is_accepted() {
     assert!(pool.get().await.is_ok(), "the user's pool is never closed");
 }
 
+/// A server that must serve the whole of it, on a machine that is busy with others.
+async fn accept(builder: StoreBuilder, url: &str) -> Store {
+    let store = builder.deadline(Duration::from_secs(5)).connect(url).unwrap();
+    accept_store(&store, async |by| tokio::time::sleep(by).await).await;
+    store
+}
+
+fn confirmed() -> StoreBuilder {
+    Store::builder().replicas(Replicas::at_least(1).within(Duration::from_secs(2)))
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_redis_cluster_is_accepted() {
     let cluster = tokio::task::spawn_blocking(RedisCluster::start).await.unwrap();
-    let store = Store::builder().deadline(Duration::from_secs(5)).connect(&cluster.url()).unwrap();
+    accept(Store::builder(), &cluster.url()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_cluster_with_replicas_is_accepted() {
+    let cluster = tokio::task::spawn_blocking(RedisCluster::start_replicated).await.unwrap();
+    accept(Store::builder(), &cluster.url()).await;
+    accept(confirmed(), &cluster.url()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sentinel_group_is_accepted_before_and_after_a_failover() {
+    let group = tokio::task::spawn_blocking(SentinelGroup::start).await.unwrap();
+    let store = accept(Store::builder(), &group.url()).await;
+    accept(confirmed(), &group.url()).await;
+    let group = tokio::task::spawn_blocking(move || {
+        group.fail_over();
+        group
+    })
+    .await
+    .unwrap();
+    let mut tries = 0;
+    eventually("the store writes to the other one", async || {
+        tries += 1;
+        let principal = format!("nobody{tries}");
+        let of = PrincipalAt { namespace: "session".into(), principal: principal.as_str().into() };
+        let keys = || group.second.cmd::<Vec<String>>("KEYS", format!("*:{principal}"));
+        store.run(MarkRevoked(of)).await.is_ok() && !keys().is_empty()
+    })
+    .await;
     accept_store(&store, async |by| tokio::time::sleep(by).await).await;
 }

@@ -10,7 +10,7 @@
 
 use std::time::Duration;
 
-use keep_testing::{Fault, Proxy, RedisServer};
+use keep_testing::{Fault, Proxy, RedisServer, eventually};
 use serde::{Deserialize, Serialize};
 use tower_keep::pubsub::{Missed, PubSub, PubSubConfigError, PubSubError, Subscription};
 use tower_keep::store::{Store, StoreErrorKind};
@@ -149,7 +149,7 @@ async fn subscriptions_share_a_connection_that_ends_with_the_last() {
     events.publish("a", &Order(1)).await.unwrap();
     assert_eq!(next(&mut kept).await, heard("a", 1));
     drop(kept);
-    eventually("the connection is closed", || subscribers(&server) == 0).await;
+    eventually("the connection is closed", async || subscribers(&server) == 0).await;
     let mut again = events.subscribe("a").await.unwrap();
     events.publish("a", &Order(2)).await.unwrap();
     assert_eq!(next(&mut again).await, heard("a", 2));
@@ -181,17 +181,9 @@ async fn a_channel_that_is_left_and_subscribed_to_at_once_is_heard() {
     .await;
 }
 
-async fn eventually(what: &str, condition: impl Fn() -> bool) {
-    let until = tokio::time::Instant::now() + LONG;
-    while !condition() {
-        assert!(tokio::time::Instant::now() < until, "{what}");
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
-}
-
 /// Publishes until it is heard: the first to hear of is the gap.
 async fn resumes(server: &RedisServer, events: &PubSub, subscriptions: &mut [Subscription<Order>]) {
-    eventually("it is subscribed again", || subscribers(server) == 1).await;
+    eventually("it is subscribed again", async || subscribers(server) == 1).await;
     for subscription in subscriptions {
         assert_eq!(next(subscription).await, Err(Missed::Interrupted));
         events.publish("a", &Order(9)).await.unwrap();
@@ -224,7 +216,7 @@ async fn a_connection_that_is_dead_without_having_said_so_is_replaced() {
     let mut subscription = PubSub::new(store).subscribe("a").await.unwrap();
     let before = proxy.accepted();
     proxy.set(Fault::BlackHole);
-    eventually("another one is opened", || proxy.accepted() > before).await;
+    eventually("another one is opened", async || proxy.accepted() > before).await;
     proxy.set(Fault::None);
     resumes(&server, &events, std::slice::from_mut(&mut subscription)).await;
 }

@@ -34,6 +34,7 @@ async fn serve() -> Result<(), Box<dyn Error>> {
     let limited = limits::routes(settings.limiters(&site.store)?, &settings.proxies);
     let listener = named("ADDR", tokio::net::TcpListener::bind(&settings.addr).await)?;
     let terminated = terminated()?;
+    site.look().await;
     settings.announce(listener.local_addr()?);
     // The limits count by the client's address, so axum must pass it on.
     let site = router(site, limited, sessions).into_make_service_with_connect_info::<SocketAddr>();

@@ -36,6 +36,7 @@ async fn serve() -> Result<(), Box<dyn Error>> {
     let limiters = settings.limiters(&site.store)?;
     let listener = named("ADDR", std::net::TcpListener::bind(&settings.addr))?;
     let proxies = settings.proxies.clone();
+    site.look().await;
     settings.announce(listener.local_addr()?);
     let app = move || {
         App::new()

@@ -14,6 +14,10 @@ pub use settings::{Settings, named};
 
 use std::error::Error;
 use std::process::ExitCode;
+use std::time::Duration;
+
+/// How long the start waits for the store.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// What handlers share beside the session.
 #[derive(Debug)]
@@ -38,6 +42,15 @@ impl Site {
         let cache = cached::cache(&store)?;
         let metrics = metrics_exporter_prometheus::PrometheusBuilder::new().install_recorder()?;
         Ok(Self { store, cache, metrics })
+    }
+
+    /// Looks whether the server suits what stands on it, before the first request, and logs what does not. Waits for half a second at
+    /// most: a store that is down keeps no site from starting, and looks by itself when it is there.
+    pub async fn look(&self) {
+        // That it cannot be asked the store tells the log itself.
+        if let Ok(Ok(findings)) = tokio::time::timeout(LOOK, self.store.self_check()).await {
+            findings.iter().for_each(|finding| tracing::warn!("{finding}"));
+        }
     }
 }
 

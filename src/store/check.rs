@@ -88,8 +88,8 @@ impl Store {
     /// clock, and whether it is a Cluster's. For a readiness command or an operator; what cannot be asked, because this user may not or the
     /// server is too old to know, is no finding. The embedded store suits always.
     ///
-    /// The same happens once by itself, a tenth of a second after the first connection, and each finding is a `warn!` in the log, unless the store was
-    /// built [without](super::StoreBuilder::without_self_check).
+    /// The same happens once by itself, a tenth of a second after the first connection, and each finding is a `warn!` in the log, unless this was
+    /// called before, or the store was built [without](super::StoreBuilder::without_self_check).
     ///
     /// Two round trips: `HELLO`, and one script that writes nothing, asks for `INFO` if it may, and has the server judge permissions without
     /// a line in `ACL LOG`.
@@ -99,6 +99,12 @@ impl Store {
     /// A [`StoreError`] when the server cannot be asked.
     pub async fn self_check(&self) -> Result<Vec<Finding>, StoreError> {
         let Backend::Redis(redis) = &self.backend else { return Ok(Vec::new()) };
+        let findings = self.examine(redis).await?;
+        self.parts.checked();
+        Ok(findings)
+    }
+
+    async fn examine(&self, redis: &Redis) -> Result<Vec<Finding>, StoreError> {
         let server = redis.introduced().await?;
         let mut findings = about(&server, redis);
         let examined = match self.run(Examine(self.parts.commands())).await {
@@ -145,6 +151,9 @@ impl Store {
             for _ in 0..TRIES {
                 tokio::time::sleep(SETTLE).await;
                 let Some(redis) = weak.upgrade() else { return };
+                if parts.are_checked() {
+                    return;
+                }
                 let store = Self::over(Backend::Redis(redis), prefix.clone(), parts.clone());
                 if let Ok(findings) = store.self_check().await {
                     findings.iter().for_each(|finding| tracing::warn!("{finding}"));

@@ -1,5 +1,6 @@
 //! What engines built on a store need of it.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Backend, Store};
@@ -20,11 +21,26 @@ const BASE: [&str; 4] = ["EVALSHA", "EVAL", "DEL", "TIME"];
 
 /// The parts of one store, each once.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Parts(Arc<Mutex<Vec<&'static Part>>>);
+pub(super) struct Parts(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    all: Mutex<Vec<&'static Part>>,
+    is_checked: AtomicBool,
+}
 
 impl Parts {
     fn all(&self) -> MutexGuard<'_, Vec<&'static Part>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes note that somebody has been told whether the server suits.
+    pub(super) fn checked(&self) {
+        self.0.is_checked.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn are_checked(&self) -> bool {
+        self.0.is_checked.load(Ordering::Relaxed)
     }
 
     pub(super) fn add(&self, part: &'static Part) {

@@ -18,11 +18,6 @@ fn commands(counts: &[(&str, u64)]) -> BTreeMap<String, u64> {
     counts.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect()
 }
 
-/// Waits for the probe with which a store begins, so that it is not counted.
-async fn begun(server: &RedisServer) {
-    eventually("the first probe has ended", async || server.calls().contains_key("del")).await;
-}
-
 #[tokio::test]
 async fn a_hit_is_one_command_once_the_process_has_seen_it() {
     let world = World::redis();
@@ -33,7 +28,7 @@ async fn a_hit_is_one_command_once_the_process_has_seen_it() {
             if request.uri().path() == "/varies" { &vary[..] } else { &[DAY[0], ("etag", "\"1\"")][..] };
         page("x".repeat(100_000), fields)
     });
-    begun(world.server()).await;
+    world.server().probed_by(1).await;
     for path in ["/plain", "/varies"] {
         site.stored(|| get(path, &[])).await;
         site.hit(get(path, &[])).await;
@@ -64,7 +59,7 @@ async fn a_process_that_is_new_to_a_page_finds_it_in_two_or_three_round_trips() 
         site.stored(|| get(path, &[])).await;
         let new = site.behind(HttpCache::builder(patient(world.server())).deadline(LONG).build().unwrap());
         assert_eq!(new.cache.purge(Purging::tags(["nobody"])).await.ok(), Some(()), "it is connected");
-        begun(world.server()).await;
+        world.server().probed_by(1).await;
         let cost = cost(world.server(), async || drop(new.hit(get(path, &[])).await)).await;
         let probes = ["del", "time"];
         let cost: BTreeMap<_, _> = cost.into_iter().filter(|(name, _)| !probes.contains(&&**name)).collect();
@@ -77,7 +72,7 @@ async fn what_is_left_alone_costs_nothing() {
     let world = World::redis();
     let policy = CachePolicy::new().bypass_if(|request| request.path() == "/plain");
     let site = Site::counting(world.with(policy), DAY);
-    begun(world.server()).await;
+    world.server().probed_by(1).await;
     let cost = cost(world.server(), async || {
         site.get("/plain").await;
         site.send(get("/a", &[("upgrade", "websocket")])).await;
@@ -93,7 +88,7 @@ async fn what_is_left_alone_costs_nothing() {
 async fn what_is_never_stored_costs_one_look() {
     let world = World::redis();
     let site = Site::counting(world.cache(), &[("cache-control", "no-store")]);
-    begun(world.server()).await;
+    world.server().probed_by(1).await;
     site.get("/a").await;
     eventually("the right to fill was given back", async || crate::eviction::keys(world.server()).is_empty())
         .await;
@@ -120,7 +115,7 @@ async fn a_purge_costs_the_same_however_much_there_is() {
         hard.into_iter().flat_map(|purging| [purging.clone(), purging.softly()])
     };
     site.stored(|| get("/0", &[])).await;
-    begun(world.server()).await;
+    world.server().probed_by(1).await;
     let mut costs = Vec::new();
     for pages in [2, 400] {
         let mut each = Vec::new();

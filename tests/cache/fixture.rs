@@ -15,6 +15,7 @@ use http_body::{Body, Frame};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use keep_testing::RedisServer;
+pub use keep_testing::eventually;
 use tokio::sync::mpsc;
 use tower::{Layer, Service, ServiceExt};
 use tower_keep::cache::{
@@ -349,15 +350,4 @@ impl Reply {
 /// Whether a body ended early.
 pub fn is_truncated(error: &CacheBodyError<Trouble>) -> bool {
     matches!(error, CacheBodyError::Truncated)
-}
-
-/// Asks until it is so, for at least 10 s.
-pub async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    for _ in 0..2_000 {
-        if holds().await {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    panic!("never came true: {what}");
 }

@@ -193,6 +193,7 @@ async fn alkem_io_6332_an_outage_does_not_concern_the_anonymous() {
     let store = patient().connect(&server.url()).unwrap();
     let app = App::new(&Sessions::new(store));
     drop(app.signed_in("alice").await);
+    server.probed_by(1).await;
     server.reset_calls();
     server.freeze();
     // The deadline is ten seconds: whoever asked the store would wait for it.

@@ -8,7 +8,7 @@ mod loss;
 
 use std::time::Duration;
 
-use keep_testing::RedisServer;
+use keep_testing::{RedisServer, eventually};
 use tower_keep::lock::{Locks, LocksBuilder};
 use tower_keep::store::Store;
 
@@ -32,12 +32,4 @@ async fn on_both(test: impl AsyncFn(Store)) {
 
 fn patient(store: &Store) -> LocksBuilder {
     Locks::builder(store.clone()).wait(LONG)
-}
-
-async fn eventually(what: &str, condition: impl AsyncFn() -> bool) {
-    let until = tokio::time::Instant::now() + LONG;
-    while !condition().await {
-        assert!(tokio::time::Instant::now() < until, "{what}");
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
 }

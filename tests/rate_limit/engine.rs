@@ -178,7 +178,7 @@ async fn limits_that_are_decided_together_lie_in_one_cluster_slot() {
     .await;
     for slot in [Slot::Namespace, Slot::Subject] {
         let limiter = unhurried(patient(&server))
-            .limit(Limit::new("second", Quota::per_second(100)))
+            .limit(Limit::new("day", Quota::per_day(100)))
             .limit(Limit::new("hour", Quota::window(100, HOUR)).on_failure(FailurePolicy::Closed))
             .slot(slot)
             .build()

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use keep_testing::RedisServer;
+pub use keep_testing::eventually;
 use tower_keep::rate_limit::{Limit, Quota, RateLimiter, RateLimiterBuilder};
 use tower_keep::store::Store;
 
@@ -36,15 +37,4 @@ pub fn all_keys_end(server: &RedisServer) {
         assert!(ttl > 0 || ttl == -2, "{key} has no end: {ttl}");
         assert!(key.starts_with("keep:limit:") || key.starts_with("keep:lease:"), "{key}");
     }
-}
-
-/// Asks until it is so, for at least 10 s.
-pub async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    for _ in 0..2_000 {
-        if holds().await {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    panic!("never came true: {what}");
 }

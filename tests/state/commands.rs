@@ -16,6 +16,7 @@ async fn a_write_with_its_time_to_live_is_one_command() {
     let server = RedisServer::start();
     let carts = carts(&on_redis(&server));
     carts.set("a", &cart("x"), HOUR).await.unwrap();
+    server.probed_by(1).await;
     let mut monitor = Monitor::start(&server).await;
     for (ttl, words) in
         [(HOUR, "PX 3600000 GET"), (Ttl::KeepRemaining, "XX KEEPTTL GET"), (Ttl::Never, "GET")]

@@ -5,6 +5,7 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use keep_testing::RedisServer;
+pub use keep_testing::eventually;
 use tower_keep::store::op::{
     AddMember, Change, Commit, CommitOutcome, CommitSession, Committed, Expected, Hash, LoadSession, Loaded,
     PrincipalAt, Rotation, SessionAt,
@@ -133,20 +134,9 @@ pub fn tells_no_secret(error: &(dyn Error + 'static)) {
     }
 }
 
-/// Asks until it is so, for at least 10 s.
-pub async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    for _ in 0..2_000 {
-        if holds().await {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    panic!("never came true: {what}");
-}
-
 /// Waits for the end of the probe with which a store begins.
 pub async fn probed(server: &RedisServer) {
-    eventually("the first probe has ended", async || server.calls().contains_key("del")).await;
+    server.probed_by(1).await;
     settle().await;
 }
 

@@ -128,3 +128,16 @@ async fn the_log_has_each_finding_once_and_by_itself() {
     assert_eq!(told.len(), 1, "{told:?}");
     assert!(told[0].contains("sessions") && told[0].contains("volatile-ttl"), "{told:?}");
 }
+
+#[tokio::test]
+async fn who_asks_is_told_and_the_log_is_not() {
+    let (log, server) = (Log::start(), RedisServer::start_with(&["--maxmemory-policy", "volatile-ttl"]));
+    let store = Store::connect(&server.url()).unwrap();
+    let _sessions = Sessions::new(store.clone());
+    assert_eq!(store.self_check().await.unwrap().len(), 1);
+    // Another one, whose turn comes later, looks by itself.
+    let other = Store::connect(&server.url()).unwrap();
+    let _sessions = Sessions::new(other.clone());
+    eventually("the other one looks", async || !log.warnings().is_empty()).await;
+    assert_eq!(log.warnings().len(), 1, "{:?}", log.warnings());
+}

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
-use keep_testing::{RedisServer, free_port};
+use keep_testing::{RedisCluster, RedisServer, free_port};
 use tower_keep::store::{ConfigError, Store, StoreErrorKind as Kind, StoreStatus, TlsConfig};
 
 use crate::fixture::*;
@@ -183,4 +184,25 @@ async fn what_is_no_certificate_is_told_when_the_store_is_built() {
         assert!(matches!(error, ConfigError::Tls(_)), "{error:?}");
         tells_no_secret(&error);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_is_reached_by_tls_at_every_node() {
+    let tls = Tls::start("no");
+    let certificates = tls.server.dir().to_owned();
+    let start = tokio::task::spawn_blocking(move || RedisCluster::start_with_tls(&certificates));
+    let cluster = start.await.unwrap();
+    let builder = || patient().deadline(Duration::from_secs(5));
+    let store = builder().tls(tls.trusting("ca.crt")).connect(&cluster.url_by_tls()).unwrap();
+    eventually("it serves", async || serves(&store).await).await;
+    for name in (0..50).map(|n| n.to_string()) {
+        make(&store, &name, &name).await;
+        assert_eq!(read(&store, &name).await.unwrap(), Some(name));
+    }
+    for (n, master) in cluster.masters.iter().enumerate() {
+        let keys: Vec<String> = master.cmd("KEYS", "keep:session:*");
+        assert!(!keys.is_empty() && keys.iter().all(|key| cluster.master_of(key) == n), "{keys:?}");
+    }
+    let stranger = builder().tls(tls.trusting("other.crt")).connect(&cluster.url_by_tls()).unwrap();
+    tls.refuses(&stranger).await;
 }

@@ -6,6 +6,7 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+pub use keep_testing::eventually;
 use keep_testing::{RedisServer, kill};
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
@@ -155,16 +156,6 @@ pub async fn refused(settings: &[(&str, &str)]) -> (ExitStatus, String) {
     let output = output.expect("it serves all the same").unwrap();
     assert!(output.stdout.is_empty(), "nothing is announced: {output:?}");
     (output.status, String::from_utf8(output.stderr).unwrap())
-}
-
-/// Asks again until the condition holds.
-pub async fn eventually(what: &str, condition: impl AsyncFn() -> bool) {
-    let wait = async {
-        while !condition().await {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("it never came true: {what}"));
 }
 
 /// Runs a test on the embedded store, and on a Redis of its own.

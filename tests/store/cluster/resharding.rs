@@ -75,3 +75,35 @@ async fn slots_move_to_a_master_that_came_later() {
     .unwrap();
     reshard_under_load(cluster, &[(0, 3, 5461)]).await;
 }
+
+/// Some keys of a group have gone ahead of their slot, and it takes long until the others follow: who writes to all of them waits for that.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_group_that_is_torn_apart_is_waited_for() {
+    fn writes(n: &u8) -> [Write<'_, u8>; 2] {
+        ["a", "b"].map(|key| Write::set(key, n, Ttl::Never))
+    }
+    let cluster = start().await;
+    let store = patient().connect(&cluster.url()).unwrap();
+    let group = KeyValue::<u8>::new(store, "load").unwrap().group("torn").unwrap();
+    group.commit(&writes(&1)).await.unwrap();
+    let keys =
+        (0..3).flat_map(|n| cluster.masters[n].cmd::<Vec<String>>("KEYS", "*{torn}*")).collect::<Vec<_>>();
+    let from = cluster.master_of(&keys[0]);
+    let to = (from + 1) % 3;
+    let slot = cluster.masters[from].cmd("CLUSTER", ("KEYSLOT", &keys[0]));
+    cluster.send_ahead(&keys[0], from, to);
+
+    let write = tokio::spawn({
+        let group = group.clone();
+        async move { group.commit(&writes(&2)).await }
+    });
+    let refusals = || -> u32 {
+        let info: String = cluster.masters[from].cmd("INFO", "errorstats");
+        let count = info.lines().find_map(|line| line.strip_prefix("errorstat_TRYAGAIN:count="));
+        count.map_or(0, |count| count.parse().unwrap())
+    };
+    eventually("it has tried often", async || refusals() > 30).await;
+    cluster.finish(slot, from, to);
+    write.await.unwrap().unwrap();
+    assert_eq!((group.get("a").await.unwrap(), group.get("b").await.unwrap()), (Some(2), Some(2)));
+}

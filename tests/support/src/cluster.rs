@@ -1,5 +1,6 @@
 //! A Redis Cluster: masters with all slots between them, and a replica for each.
 
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::server::{RedisServer, free_port, wait};
@@ -13,6 +14,13 @@ pub struct RedisCluster {
     pub replicas: Vec<RedisServer>,
 }
 
+/// Of each master.
+#[derive(Clone, Copy, Debug)]
+enum Replicas {
+    None,
+    One,
+}
+
 impl RedisCluster {
     /// Starts three masters without replicas.
     ///
@@ -21,7 +29,7 @@ impl RedisCluster {
     /// When they do not come together within 30 s.
     #[must_use]
     pub fn start() -> Self {
-        Self::start_with(3, false, &[])
+        Self::start_with(Replicas::None, Vec::new)
     }
 
     /// Starts three masters with a replica each.
@@ -31,19 +39,34 @@ impl RedisCluster {
     /// When they do not come together within 30 s.
     #[must_use]
     pub fn start_replicated() -> Self {
-        Self::start_with(3, true, &[])
+        Self::start_with(Replicas::One, Vec::new)
     }
 
-    /// Starts masters, with a replica each if `replicated`, and further arguments for all.
+    /// Starts three masters that speak TLS as well, by the certificate `server.crt`, its key and `ca.crt` of a folder.
     ///
     /// # Panics
     ///
     /// When they do not come together within 30 s.
     #[must_use]
-    pub fn start_with(masters: usize, replicated: bool, args: &[&str]) -> Self {
-        let masters: Vec<_> = (0..masters).map(|_| server(args)).collect();
-        let replicas: Vec<_> =
-            if replicated { masters.iter().map(|_| server(args)).collect() } else { vec![] };
+    pub fn start_with_tls(certificates: &Path) -> Self {
+        let file = |name: &str| certificates.join(name).display().to_string();
+        let (certificate, key, root) = (file("server.crt"), file("server.key"), file("ca.crt"));
+        let args = move || {
+            let port = free_port().to_string();
+            let words = ["--tls-cluster", "yes", "--tls-auth-clients", "no", "--tls-port", &port];
+            let files =
+                ["--tls-cert-file", &certificate, "--tls-key-file", &key, "--tls-ca-cert-file", &root];
+            words.into_iter().chain(files).map(str::to_owned).collect()
+        };
+        Self::start_with(Replicas::None, args)
+    }
+
+    fn start_with(replicas: Replicas, args: impl Fn() -> Vec<String>) -> Self {
+        let masters: Vec<_> = (0..3).map(|_| server(&args())).collect();
+        let replicas: Vec<_> = match replicas {
+            Replicas::None => Vec::new(),
+            Replicas::One => masters.iter().map(|_| server(&args())).collect(),
+        };
         let share = 16384 / masters.len();
         for (number, master) in masters.iter().enumerate() {
             let last = if number + 1 == masters.len() { 16383 } else { (number + 1) * share - 1 };
@@ -102,6 +125,19 @@ impl RedisCluster {
         format!("cluster:{}", urls.join(","))
     }
 
+    /// The same by TLS.
+    #[must_use]
+    pub fn url_by_tls(&self) -> String {
+        let port = |server: &RedisServer| setting(server, "tls-port");
+        let urls: Vec<_> = self
+            .masters
+            .iter()
+            .take(2)
+            .map(|server| format!("rediss://127.0.0.1:{}", port(server)))
+            .collect();
+        format!("cluster:{}", urls.join(","))
+    }
+
     /// The number of the master to which a slot was given at first.
     #[must_use]
     pub fn master_of(&self, key: &str) -> usize {
@@ -123,6 +159,35 @@ impl RedisCluster {
             .output()
             .expect("redis-cli is not installed; on Debian: apt-get install redis-tools");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    }
+
+    /// Begins to move the slot of a key, and sends this one key ahead; others of the slot stay until [`finish`](Self::finish).
+    ///
+    /// # Panics
+    ///
+    /// When that fails.
+    pub fn send_ahead(&self, key: &str, from: usize, to: usize) {
+        let (from, to) = (&self.masters[from], &self.masters[to]);
+        let slot: u16 = from.cmd("CLUSTER", ("KEYSLOT", key));
+        to.tell(&format!("CLUSTER SETSLOT {slot} IMPORTING {}", id(from)));
+        from.tell(&format!("CLUSTER SETSLOT {slot} MIGRATING {}", id(to)));
+        from.tell(&format!("MIGRATE 127.0.0.1 {} {key} 0 5000", to.port()));
+    }
+
+    /// Sends the other keys of a slot after those that went ahead, and the slot itself.
+    ///
+    /// # Panics
+    ///
+    /// When that fails.
+    pub fn finish(&self, slot: u16, from: usize, to: usize) {
+        let (from, to) = (&self.masters[from], &self.masters[to]);
+        let keys: Vec<String> = from.cmd("CLUSTER", ("GETKEYSINSLOT", slot, 1000));
+        for key in keys {
+            from.tell(&format!("MIGRATE 127.0.0.1 {} {key} 0 5000", to.port()));
+        }
+        for server in [to, from] {
+            server.tell(&format!("CLUSTER SETSLOT {slot} NODE {}", id(to)));
+        }
     }
 
     /// Whether a master has slots.
@@ -160,15 +225,20 @@ impl RedisCluster {
     }
 }
 
-fn server(args: &[&str]) -> RedisServer {
+fn server(args: &[String]) -> RedisServer {
     let bus = free_port().to_string();
     let own = ["--cluster-enabled", "yes", "--cluster-node-timeout", "500", "--cluster-port", &bus];
-    RedisServer::start_with(&[&own[..], args].concat())
+    let args: Vec<_> = own.into_iter().chain(args.iter().map(String::as_str)).collect();
+    RedisServer::start_with(&args)
+}
+
+fn setting(server: &RedisServer, name: &str) -> String {
+    let settings: Vec<String> = server.cmd("CONFIG", ("GET", name));
+    settings[1].clone()
 }
 
 fn bus(server: &RedisServer) -> String {
-    let settings: Vec<String> = server.cmd("CONFIG", ("GET", "cluster-port"));
-    settings[1].clone()
+    setting(server, "cluster-port")
 }
 
 fn id(server: &RedisServer) -> String {

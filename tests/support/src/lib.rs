@@ -4,6 +4,7 @@
 
 mod answer;
 mod cluster;
+mod eventually;
 mod frame;
 mod log;
 mod monitor;
@@ -14,6 +15,7 @@ mod server;
 
 pub use answer::{Answer, Jar, cookie_line};
 pub use cluster::RedisCluster;
+pub use eventually::eventually;
 pub use log::Log;
 pub use monitor::Monitor;
 pub use proxy::{Fault, Proxy};

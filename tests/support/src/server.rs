@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use redis::{FromRedisValue, ToRedisArgs};
 
+use crate::eventually;
+
 /// Says what to do.
 pub(crate) const NOT_INSTALLED: &str =
     "redis-server is not installed; on Debian: apt-get install redis-server";
@@ -321,6 +323,15 @@ impl RedisServer {
             Some((name.to_owned(), rest.split(',').next()?.parse().ok()?))
         };
         info.lines().filter_map(line).filter(|(name, _)| !own.contains(&name.as_str())).collect()
+    }
+
+    /// Waits until each of so many stores has ended the probe with which it begins, so that it is not counted.
+    ///
+    /// # Panics
+    ///
+    /// When one does not.
+    pub async fn probed_by(&self, stores: u64) {
+        eventually("the first probe has ended", async || self.calls().get("del") >= Some(&stores)).await;
     }
 
     /// Forgets the calls so far.

@@ -14,7 +14,7 @@ use actix_web::dev::ServerHandle;
 use actix_web::http::header::CACHE_CONTROL;
 use actix_web::web::{self, Bytes};
 use actix_web::{App, HttpResponse, HttpServer, rt};
-use keep_testing::RedisServer;
+use keep_testing::{RedisServer, eventually};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tower_keep_actix::RateLimitMiddleware;
@@ -111,16 +111,6 @@ async fn get(address: SocketAddr, path: &str) -> TcpStream {
         assert_ne!(stream.read_buf(&mut answer).await.unwrap(), 0, "{}", String::from_utf8_lossy(&answer));
     }
     stream
-}
-
-async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    for _ in 0..500 {
-        if holds().await {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("never: {what}");
 }
 
 /// Settled, and stored or given back, without the worker.

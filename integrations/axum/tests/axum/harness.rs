@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderValue, Request, StatusCode, header};
+pub use keep_testing::eventually;
 use keep_testing::{Answer, Jar, RedisServer, cookie_line};
 use serde_json::Value;
 use tokio::sync::Semaphore;
@@ -100,17 +101,6 @@ where
     while let Some(done) = tasks.join_next().await {
         done.unwrap();
     }
-}
-
-/// Asks again until the condition holds.
-pub async fn eventually(what: &str, condition: impl AsyncFn() -> bool) {
-    for _ in 0..1_000 {
-        if condition().await {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("it never came true: {what}");
 }
 
 /// A browser: keeps the cookies that it is given and sends them back. Clones have cookie jars of their own.

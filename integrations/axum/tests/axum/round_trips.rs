@@ -11,7 +11,7 @@ use tower_keep_axum::session::{Lifetimes, Sessions};
 use tower_keep_axum::store::Store;
 use tower_keep_axum::{Session, SessionProblem};
 
-use crate::harness::{Backend, Browser, COOKIE, eventually, with_layer};
+use crate::harness::{Backend, Browser, COOKIE, with_layer};
 use crate::site::{site, stranger};
 
 async fn two_reads(session: Session, again: Session) -> Result<String, SessionProblem> {
@@ -33,16 +33,10 @@ fn routes(sessions: &Sessions) -> Router {
     with_layer(router, sessions).merge(site(sessions))
 }
 
-/// When it is built, a store asks Redis for its time and removes a key that does not exist, to see how it is.
-async fn settled(backend: &Backend, stores: u64) {
-    let server = backend.redis.as_ref().unwrap();
-    eventually("the stores have settled", async || server.calls().get("del") >= Some(&stores)).await;
-}
-
 /// A site with a warm connection, and a browser that has signed in.
 async fn scene() -> (Backend, Browser) {
     let backend = Backend::redis();
-    settled(&backend, 1).await;
+    backend.redis.as_ref().unwrap().probed_by(1).await;
     let mut browser = Browser::new(&routes(&backend.sessions()));
     browser.put("/entries/a", "1").await;
     browser.post("/login/alice").await;
@@ -143,7 +137,7 @@ async fn through(backend: &Backend, proxy: &Proxy) -> Browser {
     let store = store.deadline(Duration::from_secs(20)).connect(&proxy.url()).unwrap();
     let mut browser = Browser::new(&routes(&Sessions::new(store)));
     browser.put("/entries/a", "1").await;
-    settled(backend, 2).await;
+    backend.redis.as_ref().unwrap().probed_by(2).await;
     browser
 }
 
@@ -203,7 +197,7 @@ async fn timers_cost_a_write_now_and_then() {
     // Idle 20 s: moved at most each second.
     let lifetimes = Lifetimes::new().idle(Duration::from_secs(20));
     let sessions = backend.builder().lifetimes(lifetimes).build().unwrap();
-    settled(&backend, 1).await;
+    backend.redis.as_ref().unwrap().probed_by(1).await;
     let mut browser = Browser::new(&routes(&sessions));
     browser.post("/login/alice").await;
     let server = backend.redis.as_ref().unwrap();

@@ -42,10 +42,10 @@ use crate::store::error::{StoreError, StoreErrorKind};
 use crate::store::health::{PoolCounts, StoreStatus};
 use crate::store::wire::Command;
 
-/// How often a batch is sent again because of redirections, at most.
-const MOST_ROUNDS: u32 = 16;
-/// The pause before the third round; each further one is longer by as much.
+/// The pause before a batch that was redirected is sent for the third time; each further one is longer by as much, until the deadline.
 const PAUSE: Duration = Duration::from_millis(2);
+/// The longest.
+const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 /// Servers' clocks that differ by more from what was seen are looked at again.
 const STEP_MS: u64 = 1000;
 
@@ -109,7 +109,8 @@ impl Cluster {
         self.deliver(Delivery::of(commands), Links::new(), true, map, until).await
     }
 
-    /// Sends what is pending until all of it has a reply. `links` and `is_replicated`: of what was sent before.
+    /// Sends what is pending until all of it has a reply, or the deadline has passed: keys may be on their way for as long as that.
+    /// `links` and `is_replicated`: of what was sent before.
     async fn deliver(
         &self,
         mut delivery: Delivery<'_>,
@@ -119,7 +120,7 @@ impl Cluster {
         until: Until,
     ) -> Result<Used, StoreError> {
         let mut failed = None;
-        for round in 0..MOST_ROUNDS {
+        for round in 0.. {
             let (parcels, astray) = sort(&map, &delivery);
             if parcels.is_empty() && astray.is_empty() {
                 break;
@@ -203,7 +204,7 @@ impl Cluster {
         if round == 0 {
             return true;
         }
-        let pause = sleep(jittered(PAUSE * round));
+        let pause = sleep(jittered(PAUSE.saturating_mul(round).min(LONGEST_PAUSE)));
         let other = self.members.another_than(map);
         timeout_at(until.at, crate::race::race(pause, other)).await.is_ok()
     }

@@ -6,12 +6,11 @@ use tower_keep_axum::by_client;
 use tower_keep_axum::rate_limit::{By, Limit, Quota, RateLimitLayer, Settle, TrustedProxies};
 
 use super::{HOUR, ask, from, hourly, one, site, statuses, unhurried};
-use crate::harness::{Backend, eventually, in_parallel};
+use crate::harness::{Backend, in_parallel};
 
 async fn settled() -> Backend {
     let backend = Backend::redis();
-    let server = backend.redis.as_ref().unwrap();
-    eventually("the store has settled", async || server.calls().get("del") >= Some(&1)).await;
+    backend.redis.as_ref().unwrap().probed_by(1).await;
     backend
 }
 
