@@ -38,8 +38,10 @@ pub struct Client {
     pool: Mutex<Pool<HttpConnector, Full<Bytes>>>,
 }
 
+/// Connections stay open as those of a load balancer do. Else each outage would open and close hundreds of them, whose buffers, the HTTP
+/// server's, would be most of what is seen of the site's memory.
 fn pool() -> Pool<HttpConnector, Full<Bytes>> {
-    Pool::builder(TokioExecutor::new()).pool_max_idle_per_host(64).build_http()
+    Pool::builder(TokioExecutor::new()).pool_idle_timeout(None).build_http()
 }
 
 impl Client {

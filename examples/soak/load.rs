@@ -49,6 +49,15 @@ impl Load {
         assert!(self.users.iter().all(|user| user.session().is_some()), "the site does not serve");
     }
 
+    /// As many requests at once as there will ever be, so that the connections for them are there from the beginning.
+    pub async fn everybody_comes_at_once(&self) {
+        let all = futures_util::stream::iter(0..AT_ONCE as u64);
+        all.for_each_concurrent(AT_ONCE, async |n| {
+            self.write(&self.users[n as usize % USERS], n, 1_000).await
+        })
+        .await;
+    }
+
     /// At the end, with nothing broken: whoever is signed in is so as themselves.
     pub async fn everybody_is_themselves(&self) {
         let all = futures_util::stream::iter(&self.users);

@@ -79,6 +79,7 @@ async fn soak(settings: &Settings) -> ExitCode {
     load.everybody_signs_in().await;
     let before = site.at_rest(&load.client).await;
 
+    load.everybody_comes_at_once().await;
     let watch = Watch::start(site.pid());
     let faults = faults::Faults::start(server, Arc::clone(&proxy), Arc::clone(&judge));
     load.run(Duration::from_secs(settings.seconds), settings.rate).await;

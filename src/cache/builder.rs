@@ -150,7 +150,7 @@ impl HttpCacheBuilder {
         self
     }
 
-    /// How many heads of responses this process remembers so that hits take one round trip. About 1 KiB each. Default 10,000.
+    /// How many heads of responses this process remembers so that hits take one round trip. About 4 KiB each. Default 10,000.
     pub const fn known_heads(mut self, most: usize) -> Self {
         self.known_heads = most;
         self

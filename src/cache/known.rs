@@ -7,6 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use bytes::Bytes;
 use http::header::{ACCEPT_RANGES, AGE, CONTENT_LENGTH};
 use http::{HeaderMap, HeaderValue, StatusCode};
+use quick_cache::Equivalent;
 use quick_cache::sync::Cache;
 
 use super::engine::Engine;
@@ -17,8 +18,37 @@ use crate::store::op::cache::{Head, Kind, PurgeLog, Spec};
 
 /// A bounded memory of heads by their keys, and of the namespace's log.
 pub(super) struct Memory {
-    heads: Cache<Key, Known>,
+    heads: Cache<Seat, Known>,
     log: RwLock<Option<KnownLog>>,
+}
+
+/// What a head is remembered for: a URL, or one variant of it in whatever generation. So the next generation takes the place of the last
+/// one, which would otherwise stay until the memory is full.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Seat {
+    url: Key,
+    variant: Option<Box<str>>,
+}
+
+/// The same, borrowed.
+#[derive(Clone, Copy, Debug, Hash)]
+pub(super) struct SeatOf<'a> {
+    /// The URL's key.
+    pub(super) url: &'a Key,
+    /// The word of the variant, where it is one.
+    pub(super) variant: Option<&'a str>,
+}
+
+impl Equivalent<Seat> for SeatOf<'_> {
+    fn equivalent(&self, seat: &Seat) -> bool {
+        *self.url == seat.url && self.variant == seat.variant.as_deref()
+    }
+}
+
+impl From<SeatOf<'_>> for Seat {
+    fn from(of: SeatOf<'_>) -> Self {
+        Self { url: of.url.clone(), variant: of.variant.map(Box::from) }
+    }
 }
 
 /// A value of the store, and what it says.
@@ -67,9 +97,9 @@ impl Memory {
         Self { heads: Cache::new(most), log: RwLock::new(None) }
     }
 
-    /// What was last seen under a key.
-    pub(super) fn head(&self, key: &Key) -> Option<Known> {
-        self.heads.get(key)
+    /// What was last seen there.
+    pub(super) fn head(&self, of: SeatOf<'_>) -> Option<Known> {
+        self.heads.get(&of)
     }
 
     pub(super) fn log(&self) -> Option<KnownLog> {
@@ -78,18 +108,17 @@ impl Memory {
 }
 
 impl Engine {
-    /// What the head under a key says, of the URL with the key `url`; read again only if it is not what was `seen`. `None` when it is none
-    /// of ours.
-    pub(super) fn read_head(&self, url: &Key, at: &Key, raw: &Bytes) -> Option<What> {
-        if let Some(known) = self.known.head(at)
+    /// What a head says; read again only if it is not what was seen last. `None` when it is none of ours.
+    pub(super) fn read_head(&self, of: SeatOf<'_>, raw: &Bytes) -> Option<What> {
+        if let Some(known) = self.known.head(of)
             && known.raw == raw
         {
             return Some(known.what);
         }
-        let what = self.parse(url, raw)?;
+        let what = self.parse(of.url, raw)?;
         // A copy: the value may be a part of a long reply, which must not be kept for it.
         let known = Known { raw: Bytes::copy_from_slice(raw), what: what.clone() };
-        self.known.heads.insert(at.clone(), known);
+        self.known.heads.insert(of.into(), known);
         Some(what)
     }
 
@@ -158,5 +187,30 @@ impl Deref for Ready {
 impl std::fmt::Debug for Memory {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Memory").field("heads", &self.heads.len()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::key::KeyPrefix;
+
+    #[test]
+    fn a_seat_is_found_by_what_it_is_of() {
+        let memory = Memory::new(9);
+        let urls = ["one", "two"].map(|url| Key::cached(&KeyPrefix::default(), "pages", url));
+        let all = || {
+            urls.iter().flat_map(|url| [None, Some("en"), Some("")].map(|variant| SeatOf { url, variant }))
+        };
+        for (n, of) in all().enumerate() {
+            assert!(memory.head(of).is_none(), "{of:?}");
+            let variants = Variants { counter: n as u32, generation: String::new(), fields: Vec::new() };
+            let known = Known { raw: Bytes::new(), what: What::Spec(Arc::new(variants)) };
+            memory.heads.insert(of.into(), known);
+        }
+        for (n, of) in all().enumerate() {
+            let Some(Known { what: What::Spec(variants), .. }) = memory.head(of) else { panic!("{of:?}") };
+            assert_eq!(variants.counter, n as u32, "{of:?}");
+        }
     }
 }

@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use super::engine::{Engine, HttpCache};
 use super::entry::{self, BodyRef};
-use super::known::{Known, Ready, Variants, What};
+use super::known::{Known, Ready, SeatOf, Variants, What};
 use super::rules::{Forward, VaryNames};
 use super::validity::{Validity, validity};
 use crate::store::key::Key;
@@ -164,7 +164,7 @@ impl HttpCache {
     /// What was seen last time is probably there again.
     fn begin<'a>(&self, request: Request<'a>, key: &'a Key, body: WithBody) -> Look<'a> {
         let engine = &self.engine;
-        let known = engine.known.head(key);
+        let known = engine.known.head(SeatOf { url: key, variant: None });
         let (wanted, values) = (SmallVec::new(), Values::new());
         let (raw, known) = known.map(|Known { raw, what }| (raw, what)).unzip();
         let mut look = Look { request, key, body, known: None, wanted, values };
@@ -174,8 +174,9 @@ impl HttpCache {
             Some(What::Entry(entry, _)) => look.want_rest(entry),
             Some(What::Spec(variants)) => {
                 for names in &variants.fields {
-                    let at = self.variant(key, &variants.generation, names, request);
-                    let known = engine.known.head(&at);
+                    let word = self.variant_word(names, request);
+                    let at = key.cached_variant(&variants.generation, &word);
+                    let known = engine.known.head(SeatOf { url: key, variant: Some(&word) });
                     if let Some(What::Entry(entry, _)) = known.as_ref().map(|known| &known.what) {
                         look.want_rest(entry);
                     }
@@ -229,12 +230,12 @@ impl HttpCache {
         let value = look.values.first()?.as_ref()?;
         match &look.known {
             Some(known) if look.wanted.first()?.seen.as_ref() == Some(value) => Some(known.clone()),
-            _ => self.read(look, look.key),
+            _ => self.read(look, look.key, None),
         }
     }
 
-    fn read(&self, look: &Look<'_>, at: &Key) -> Option<What> {
-        let what = self.engine.read_head(look.key, at, look.get(at)?);
+    fn read(&self, look: &Look<'_>, at: &Key, variant: Option<&str>) -> Option<What> {
+        let what = self.engine.read_head(SeatOf { url: look.key, variant }, look.get(at)?);
         if what.is_none() {
             crate::metric::count("tower_keep_cache_corrupt_total", "head");
         }
@@ -256,7 +257,7 @@ impl HttpCache {
         let of = |names: &VaryNames| {
             let word = self.variant_word(names, look.request);
             let at = look.key.cached_variant(&variants.generation, &word);
-            let What::Entry(entry, counter) = self.read(look, &at)? else { return None };
+            let What::Entry(entry, counter) = self.read(look, &at, Some(&word))? else { return None };
             let is_ours =
                 *entry.url == *look.key.hash_tag() && entry.vary == *names && *entry.variant == *word;
             is_ours.then_some(Candidate { at, entry, softly: counter != variants.counter })
