@@ -181,6 +181,51 @@ pub(crate) fn problem<B>(status: StatusCode) -> Response<KeepBody<B>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http_body_util::{BodyExt as _, Full};
+    use std::pin::pin;
+    use std::task::Waker;
+
+    /// The whole body, which waits for nothing.
+    fn read<B: Body<Data = Bytes>>(body: B) -> Bytes {
+        match pin!(body.collect()).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Ok(body)) => body.to_bytes(),
+            _ => panic!("it waits or fails"),
+        }
+    }
+
+    #[test]
+    fn a_body_is_passed_through_or_ours() {
+        type Either = KeepBody<Full<Bytes>>;
+        let text = Bytes::from_static(b"text");
+        for body in [Either::inner(Full::new(text.clone())), Either::own(text.clone())] {
+            assert_eq!((body.is_end_stream(), body.size_hint().exact()), (false, Some(4)));
+            assert_eq!(read(body), text);
+        }
+        assert!(Either::inner(Full::default()).is_end_stream());
+        assert_eq!(Either::own(text.clone()).into_own(), text);
+        assert_eq!(Either::inner(Full::new(text)).into_own(), "", "it is not ours");
+    }
+
+    #[test]
+    fn a_problem_says_the_status_alone_and_when_to_come_back() {
+        for (status, body, retry) in [
+            (404, r#"{"type":"about:blank","title":"Not Found","status":404}"#, None),
+            (500, r#"{"type":"about:blank","title":"Internal Server Error","status":500}"#, None),
+            (503, r#"{"type":"about:blank","title":"Service Unavailable","status":503}"#, Some("1")),
+            (599, r#"{"type":"about:blank","title":"Error","status":599}"#, None),
+        ] {
+            let code = StatusCode::from_u16(status).unwrap();
+            assert_eq!(problem_json(code), body);
+            for response in [problem_response(code), error_response(code, &std::fmt::Error)] {
+                assert_eq!((response.status(), &**response.body()), (code, body.as_bytes()));
+                assert_eq!(response.headers()[CONTENT_TYPE], "application/problem+json");
+                assert_eq!(
+                    response.headers().get(RETRY_AFTER).map(HeaderValue::as_bytes),
+                    retry.map(str::as_bytes)
+                );
+            }
+        }
+    }
 
     #[test]
     fn members_never_replace_what_the_status_says() {

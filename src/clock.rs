@@ -71,3 +71,26 @@ pub(crate) fn millis(duration: Duration) -> u64 {
 pub(crate) fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manual_clock_shows_what_it_was_told() {
+        let clock = Clock::manual(5);
+        let other = clock.clone();
+        assert_eq!((clock.now_ms(), clock.now_us()), (5, 5000));
+        clock.advance(Duration::from_micros(1_001_999));
+        assert_eq!((other.now_ms(), other.now_us()), (1006, 1_006_999));
+        clock.turn_to(3);
+        assert_eq!((other.now_ms(), other.now_us()), (0, 3));
+    }
+
+    #[test]
+    fn times_are_whole_and_saturate() {
+        let time = Duration::from_nanos(1_999_999);
+        assert_eq!((millis(time), micros(time)), (1, 1999));
+        assert_eq!((millis(Duration::MAX), micros(Duration::MAX)), (u64::MAX, u64::MAX));
+    }
+}

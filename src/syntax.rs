@@ -89,6 +89,26 @@ fn cut(list: &[u8]) -> (Element<'_>, Option<&[u8]>) {
 mod tests {
     use super::*;
 
+    /// RFC 9110 §5.6.2: all visible characters but the delimiters.
+    #[test]
+    fn tokens_have_no_delimiters() {
+        for b in 0..=u8::MAX {
+            let expected = b.is_ascii_graphic() && !br#""(),/:;<=>?@[\]{}"#.contains(&b);
+            assert_eq!((is_token_byte(b), is_token(&[b'a', b])), (expected, expected), "{b}");
+        }
+        assert!(!is_token(b""));
+    }
+
+    #[test]
+    fn optional_white_space_is_spaces_and_tabs() {
+        for (text, trimmed, start) in
+            [("", "", ""), (" \t", "", ""), ("\t a b \t", "a b", "a b \t"), ("\n", "\n", "\n")]
+        {
+            assert_eq!(trim(text.as_bytes()), trimmed.as_bytes(), "{text:?}");
+            assert_eq!(trim_start(text.as_bytes()), start.as_bytes(), "{text:?}");
+        }
+    }
+
     #[test]
     fn lists_part_at_commas_outside_of_quotes() {
         for (list, expected) in [

@@ -307,43 +307,4 @@ fn first_line<'a>(headers: &'a HeaderMap, uri: &'a Uri, name: &str) -> Option<Co
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A view that says no more than it must.
-    struct Plain<'a>(&'a http::Request<()>);
-
-    impl RequestView for Plain<'_> {
-        fn method(&self) -> &str {
-            RequestView::method(self.0)
-        }
-
-        fn path(&self) -> &str {
-            RequestView::path(self.0)
-        }
-
-        fn each_header(&self, name: &str, visit: &mut dyn FnMut(&[u8])) {
-            self.0.each_header(name, visit);
-        }
-    }
-
-    #[test]
-    fn several_headers_are_found_as_one_by_one() {
-        const NAMES: [&str; 5] = ["host", "range", "x-own", "x-own-2", "cookie"];
-        for (uri, names, expected) in [
-            ("/", &[][..], 0),
-            ("/", &["host"], 1),
-            ("http://h/", &[], 1),
-            ("http://h/", &["host", "cookie", "other"], 0b10001),
-            ("/", &["x-own-2", "range", "x-own-2"], 0b1010),
-            ("/", &["x-own", "cookie"], 0b10100),
-        ] {
-            let request =
-                names.iter().fold(http::Request::get(uri), |request, name| request.header(*name, ""));
-            let request = request.body(()).unwrap();
-            assert_eq!(request.which_headers(&NAMES), expected, "{uri} {names:?}");
-            assert_eq!(Plain(&request).which_headers(&NAMES), expected, "{uri} {names:?}");
-            assert_eq!(request.into_parts().0.which_headers(&NAMES), expected, "{uri} {names:?}");
-        }
-    }
-}
+mod tests;

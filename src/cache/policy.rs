@@ -253,3 +253,135 @@ impl fmt::Debug for CachePolicy {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::{HeaderMap, Request};
+
+    /// What a policy's key has of a request beside host and path.
+    fn parts(policy: &CachePolicy, headers: &[(&'static str, &str)]) -> Vec<u8> {
+        let mut request = Request::new(());
+        let add = |map: &mut HeaderMap, (name, value): &(&'static str, &str)| {
+            map.append(*name, value.parse().unwrap());
+        };
+        headers.iter().for_each(|header| add(request.headers_mut(), header));
+        let mut all = Vec::new();
+        policy.key.each(&request, &mut |part| {
+            all.extend_from_slice(&part.len().to_le_bytes());
+            all.extend_from_slice(part);
+        });
+        all
+    }
+
+    fn tenants() -> CachePolicy {
+        CachePolicy::new()
+            .key_header(HeaderName::from_static("x-tenant"))
+            .key_part(|request| request.header("x-plan").map(|_| "plan".to_owned()))
+    }
+
+    #[test]
+    fn requests_that_differ_in_a_part_of_the_key_have_other_keys() {
+        let all = [
+            parts(&tenants(), &[]),
+            parts(&tenants(), &[("x-tenant", "")]),
+            parts(&tenants(), &[("x-tenant", "a")]),
+            parts(&tenants(), &[("x-tenant", "b")]),
+            parts(&tenants(), &[("x-tenant", "a"), ("x-tenant", "b")]),
+            parts(&tenants(), &[("x-tenant", "a"), ("x-plan", "")]),
+            parts(&CachePolicy::new().key_part(|_| Some(String::new())), &[]),
+        ];
+        for (i, one) in all.iter().enumerate() {
+            assert!(all.iter().skip(i + 1).all(|other| other != one), "{i}");
+        }
+        let same = [("x-tenant", "a"), ("x-other", "b")];
+        assert_eq!(parts(&tenants(), &same), parts(&tenants(), &same[..1]), "others do not count");
+    }
+
+    /// Header lines as bytes; HTTP servers let fewer through.
+    struct Raw(&'static str, [u8; 8]);
+
+    impl RequestView for Raw {
+        fn method(&self) -> &str {
+            "GET"
+        }
+
+        fn path(&self) -> &str {
+            "/"
+        }
+
+        fn each_header(&self, name: &str, visit: &mut dyn FnMut(&[u8])) {
+            if name == self.0 {
+                visit(&self.1);
+            }
+        }
+    }
+
+    #[test]
+    fn no_value_is_taken_for_that_of_another_header() {
+        let header = HeaderName::from_static;
+        let policy = CachePolicy::new().key_header(header("x-a")).key_header(header("x-b"));
+        for value in [[0; 8], 1_u64.to_le_bytes()] {
+            let [a, b] = ["x-a", "x-b"].map(|name| {
+                let mut parts = Vec::new();
+                policy.key.each(&Raw(name, value), &mut |part| parts.push(part.to_vec()));
+                parts
+            });
+            assert_ne!(a, b, "{value:?}");
+        }
+    }
+
+    #[test]
+    fn a_url_is_the_whole_key_only_where_nothing_was_added() {
+        let policy = CachePolicy::new().query(QueryKey::new().only(["page"]));
+        assert!(policy.key.is_url_alone());
+        assert_eq!(policy.key.query(Some("a=1&page=2")).as_deref(), Some("page=2"));
+        assert_eq!(policy.key.query(None), None);
+        let header = CachePolicy::new().key_header(HeaderName::from_static("x-tenant"));
+        assert!(!header.key.is_url_alone() && !CachePolicy::new().key_part(|_| None).key.is_url_alone());
+    }
+
+    #[test]
+    fn handlers_see_what_the_key_covers_and_what_concerns_the_message() {
+        let policy = tenants().vary_on(&HeaderName::from_static("accept-language"));
+        for (name, shown) in [
+            ("host", true),
+            ("x-tenant", true),
+            ("accept-language", true),
+            ("cookie", false),
+            ("x-plan", false),
+        ] {
+            assert_eq!(policy.shows(name), shown, "{name}");
+        }
+        assert!(!CachePolicy::new().shows("accept-language") && !CachePolicy::new().shows("x-tenant"));
+    }
+
+    #[test]
+    fn each_setting_is_kept() {
+        let (minute, day) = (Duration::from_secs(60), Duration::from_secs(86_400));
+        let policy = CachePolicy::new()
+            .rules(Rules::strict_spec())
+            .ttl(Ttl::Default(minute))
+            .stale_while_revalidate(2 * minute)
+            .stale_if_error(3 * minute)
+            .sessions(SessionRule::Public)
+            .unkeyed_input(UnkeyedInput::Hidden)
+            .bypass_if(|request| request.path() == "/admin")
+            .tags(|request| vec![request.path().to_owned()])
+            .max_body(7)
+            .early_refresh(1.5);
+        assert_eq!(
+            (policy.rules.ttl, policy.rules.profile),
+            (Ttl::Default(minute), Rules::strict_spec().profile)
+        );
+        assert_eq!(policy.rules.stale_while_revalidate, 2 * minute);
+        assert_eq!(policy.rules.stale_if_error, 3 * minute);
+        assert_eq!((policy.sessions, policy.unkeyed), (SessionRule::Public, UnkeyedInput::Hidden));
+        assert_eq!((policy.max_body, policy.early_refresh), (7, Some(1.5)));
+        let admin = Request::get("/admin").body(()).unwrap();
+        assert!(policy.bypass.is_some_and(|bypass| bypass(&admin) && !bypass(&Request::new(()))));
+        assert_eq!(policy.tags.map(|tags| tags(&admin)), Some(vec!["/admin".to_owned()]));
+        assert_eq!(CachePolicy::new().max_body, 8 << 20, "8 MiB");
+        assert_eq!(CachePolicy::new().rules(Rules::strict_spec()).rules.stale_if_error, day);
+    }
+}

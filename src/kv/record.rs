@@ -99,6 +99,10 @@ mod tests {
     #[test]
     fn the_format_is_frozen() {
         let revision = Revision::parse("AAAAbbbb0000-_-_").unwrap();
+        assert_eq!(
+            (revision.to_string(), &revision.bytes()),
+            ("AAAAbbbb0000-_-_".to_owned(), b"AAAAbbbb0000-_-_")
+        );
         let stored = write(revision, ":state:carts:{alice}", br#"{"n":1}"#);
         assert_eq!(&*stored, br#"1AAAAbbbb0000-_-_ a30106c0 {"n":1}"#.as_slice());
         assert_eq!(read(&stored, ":state:carts:{alice}"), Some((revision, br#"{"n":1}"#.as_slice())));

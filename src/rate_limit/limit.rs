@@ -81,3 +81,25 @@ impl Limit {
         &self.name
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_is_enforced_and_open_unless_told_otherwise() {
+        let limit = || Limit::new("burst", Quota::per_second(10));
+        let settings = |limit: Limit| (limit.failure, limit.mode);
+        assert_eq!((limit().name(), limit().quota), ("burst", Quota::per_second(10)));
+        assert_eq!(settings(limit()), (FailurePolicy::Open, LimitMode::Enforced));
+        assert_eq!(settings(limit().shadow()), (FailurePolicy::Open, LimitMode::Shadow));
+        for (policy, label) in [
+            (FailurePolicy::Open, "open"),
+            (FailurePolicy::Closed, "closed"),
+            (FailurePolicy::Local, "local"),
+        ] {
+            assert_eq!(settings(limit().on_failure(policy)), (policy, LimitMode::Enforced));
+            assert_eq!(policy.as_str(), label);
+        }
+    }
+}

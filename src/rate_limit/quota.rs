@@ -236,6 +236,29 @@ mod tests {
     }
 
     #[test]
+    fn the_longest_period_and_the_largest_window_are_the_last_that_work() {
+        let us = Duration::from_micros(1);
+        assert_eq!(Quota::window(1, MAX_PERIOD).check(), Ok(()));
+        assert_eq!(Quota::window(1, MAX_PERIOD + us).check(), Err(QuotaError::Period));
+        assert_eq!(Quota::window(MAX_UNITS, us).check(), Ok(()));
+        assert_eq!(Quota::window(MAX_UNITS + 1, us).check(), Err(QuotaError::TooLarge));
+    }
+
+    #[test]
+    fn a_quota_tells_what_it_was_made_of() {
+        for (quota, told) in [
+            (Quota::per_second(7), (7, 7, 1)),
+            (Quota::per_minute(7).burst(9), (7, 9, 60)),
+            (Quota::per_hour(7), (7, 7, 3600)),
+            (Quota::per_day(7).burst(2), (7, 2, 86_400)),
+            (Quota::window(8, DAY), (8, 8, 86_400)),
+            (Quota::sliding(9, DAY), (9, 9, 86_400)),
+        ] {
+            assert_eq!((quota.amount(), quota.capacity(), quota.period().as_secs()), told, "{quota:?}");
+        }
+    }
+
+    #[test]
     fn a_rate_is_what_its_name_says() {
         let rule = Quota::per_second(10).rule().unwrap();
         assert_eq!(rule, Rule::Bucket(Bucket { capacity: 10, refill: 1, period_us: 100_000 }));

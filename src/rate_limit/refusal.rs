@@ -277,6 +277,43 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_that_is_no_refusal_by_a_limit_has_the_same_forms() {
+        for (status, grpc, retry) in [(503, "14", Some("1")), (403, "7", None), (500, "13", None)] {
+            let code = StatusCode::from_u16(status).unwrap();
+            let field = |response: &Response<Bytes>, name| {
+                response.headers().get(name).map(|value| value.to_str().unwrap().to_owned())
+            };
+            let problem = RefusalForm::Problem.plain(code);
+            assert_eq!(
+                (problem.status(), &**problem.body()),
+                (code, Problem::new(code).to_json().as_bytes())
+            );
+            assert_eq!(field(&problem, RETRY_AFTER).as_deref(), retry);
+            for (form, content_type) in
+                [(RefusalForm::Grpc, "application/grpc"), (RefusalForm::GrpcWeb, "application/grpc-web")]
+            {
+                let response = form.plain(code);
+                assert_eq!((response.status(), response.body().len()), (StatusCode::OK, 0));
+                assert_eq!(field(&response, CONTENT_TYPE).as_deref(), Some(content_type));
+                assert_eq!(field(&response, GRPC_STATUS).as_deref(), Some(grpc));
+                assert_eq!(field(&response, RETRY_AFTER).as_deref(), retry);
+            }
+        }
+    }
+
+    #[test]
+    fn each_reason_has_a_problem_type_of_its_own() {
+        for (reason, status, name) in [
+            (RefusalReason::QuotaExceeded, 429, "quota-exceeded"),
+            (RefusalReason::ReducedCapacity, 503, "temporary-reduced-capacity"),
+            (RefusalReason::AbnormalUsage, 429, "abnormal-usage-detected"),
+        ] {
+            let uri = format!("https://iana.org/assignments/http-problem-types#{name}");
+            assert_eq!((reason.status().as_u16(), reason.uri()), (status, &*uri));
+        }
+    }
+
+    #[test]
     fn the_content_type_chooses_the_form() {
         for (content_type, form) in [
             (None, RefusalForm::Problem),

@@ -85,3 +85,31 @@ pub enum SessionConfigError {
     #[error("a namespace must have 1 to 32 of the characters a-z 0-9 _ - and not end with -index")]
     Namespace,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_error_has_its_status() {
+        for (status, errors) in [
+            (500, &[SessionError::Decode, SessionError::Randomness][..]),
+            (400, &[SessionError::Name, SessionError::Principal, SessionError::NotAnInteger]),
+            (413, &[SessionError::TooManyEntries, SessionError::TooLarge]),
+            (401, &[SessionError::Ended, SessionError::NotAuthenticated, SessionError::NotFresh]),
+            (403, &[SessionError::CsrfMismatch]),
+            (503, &[SessionError::ReadOnly, StoreError::from(StoreErrorKind::Timeout).into()]),
+        ] {
+            for error in errors {
+                assert_eq!(error.status().as_u16(), status, "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn only_what_replicas_did_not_confirm_was_done() {
+        let unreplicated = |kind| SessionError::from(StoreError::from(kind)).is_unreplicated();
+        assert!(unreplicated(StoreErrorKind::Unreplicated));
+        assert!(!unreplicated(StoreErrorKind::Timeout) && !SessionError::ReadOnly.is_unreplicated());
+    }
+}

@@ -96,3 +96,83 @@ impl fmt::Debug for Finish {
             .finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderMap;
+
+    type Lines<'a> = &'a [(&'static str, &'a str)];
+
+    /// What stands in a response with these lines after `finish` was written to it.
+    fn written(finish: &Finish, lines: Lines<'_>) -> Vec<String> {
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            headers.append(*name, value.parse().unwrap());
+        }
+        finish.write(&mut headers);
+        assert!(
+            headers
+                .get_all(SET_COOKIE)
+                .iter()
+                .all(|line| line.is_sensitive() == line.as_bytes().starts_with(b"sid=new"))
+        );
+        headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect()
+    }
+
+    #[test]
+    fn a_response_that_differs_by_cookie_says_so_once() {
+        let used = Finish { accessed: true, ..Finish::default() };
+        for (lines, expected) in [
+            (&[][..], &["vary: cookie"][..]),
+            (&[("vary", "accept")][..], &["vary: accept", "vary: cookie"]),
+            (&[("vary", "accept, Cookie")], &["vary: accept, Cookie"]),
+            (&[("vary", "*"), ("vary", "accept")], &["vary: *", "vary: accept"]),
+            (&[("vary", "x-cookie")], &["vary: x-cookie", "vary: cookie"]),
+        ] {
+            assert_eq!(written(&used, lines), expected, "{lines:?}");
+            let unchanged: Vec<_> = lines.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+            assert_eq!(written(&Finish::default(), lines), unchanged, "nobody used it");
+        }
+    }
+
+    /// RFC 6265bis §4.1.1; RFC 9111 §7.3.
+    #[test]
+    fn a_cookie_stands_there_once_and_no_shared_cache_may_store_it() {
+        const OURS: &str = "set-cookie: sid=new; Path=/";
+        let finish = Finish { set_cookie: Some("sid=new; Path=/".to_owned()), ..Finish::default() };
+        for (lines, expected) in [
+            (&[][..], &[OURS, "cache-control: no-store"][..]),
+            (&[("set-cookie", "a=b")][..], &["set-cookie: a=b", OURS, "cache-control: no-store"]),
+            (
+                &[
+                    ("set-cookie", "sid=old; Path=/"),
+                    ("set-cookie", "a=sid=b"),
+                    ("set-cookie", " sid =older"),
+                ],
+                &["set-cookie: a=sid=b", OURS, "cache-control: no-store"],
+            ),
+            (&[("set-cookie", "sid")], &["set-cookie: sid", OURS, "cache-control: no-store"]),
+            (
+                &[("cache-control", "max-age=60"), ("cache-control", "public")],
+                &["cache-control: max-age=60", "cache-control: public", "cache-control: private", OURS],
+            ),
+            (&[("cache-control", "max-age=60, Private")], &["cache-control: max-age=60, Private", OURS]),
+            (
+                &[("cache-control", "no-store"), ("cache-control", "max-age=60")],
+                &["cache-control: no-store", "cache-control: max-age=60", OURS],
+            ),
+            (
+                &[("cache-control", "private=\"a\"")],
+                &["cache-control: private=\"a\"", "cache-control: private", OURS],
+            ),
+        ] {
+            let (mut written, mut expected) = (written(&finish, lines), expected.to_vec());
+            written.sort();
+            expected.sort_unstable();
+            assert_eq!(written, expected, "{lines:?}");
+        }
+        let unreadable = Finish { set_cookie: Some("sid=\n".to_owned()), ..Finish::default() };
+        assert_eq!(written(&unreadable, &[]), [""; 0]);
+    }
+}

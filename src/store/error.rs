@@ -241,3 +241,60 @@ pub enum ConfigError {
     #[error("not a redis url; expected redis://, rediss://, redis+unix://, sentinel: or cluster:")]
     Url,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use StoreErrorKind as K;
+
+    #[test]
+    fn kinds_have_labels_and_say_whether_the_store_can_be_used_at_all() {
+        for (kind, label, is_outage) in [
+            (K::Auth, "auth", true),
+            (K::Busy, "busy", true),
+            (K::ClusterDown, "cluster_down", true),
+            (K::Desync, "desync", false),
+            (K::Disconnected, "disconnected", true),
+            (K::Forbidden, "forbidden", false),
+            (K::Full, "full", false),
+            (K::Loading, "loading", true),
+            (K::Misconfigured, "misconfigured", false),
+            (K::Moved, "moved", true),
+            (K::NoReplicas, "no_replicas", false),
+            (K::Overloaded, "overloaded", false),
+            (K::ReadOnly, "read_only", false),
+            (K::Refused, "refused", true),
+            (K::Server, "server", false),
+            (K::Timeout, "timeout", true),
+            (K::Unavailable, "unavailable", true),
+            (K::Unreplicated, "unreplicated", false),
+            (K::Unsupported, "unsupported", false),
+            (K::WrongType, "wrong_type", false),
+        ] {
+            let error = StoreError::from(kind);
+            assert_eq!((kind.as_str(), error.kind(), error.is_outage()), (label, kind, is_outage));
+            assert_eq!((error.to_string(), error.code()), (kind.text().to_owned(), None));
+            assert!(kind.text().len() > 20, "it says what to do");
+        }
+    }
+
+    #[test]
+    fn of_a_servers_answer_the_code_word_alone_is_kept() {
+        let error = StoreError::with_code(K::Server, "ERR-1 \n");
+        assert_eq!((error.code(), error.to_string()), (Some("ERR1"), format!("{} (ERR1)", K::Server.text())));
+        assert_eq!(StoreError::with_code(K::Server, &"X".repeat(40)).code(), Some(&*"X".repeat(32)));
+    }
+
+    #[test]
+    fn an_error_tells_its_cause() {
+        let cause = |error: &StoreError| error.source().map(ToString::to_string);
+        assert_eq!(cause(&K::Timeout.into()), None);
+        for error in [
+            StoreError::with_source(K::Timeout, fmt::Error),
+            StoreError::new(K::Timeout).caused_by(fmt::Error),
+            StoreError::with_boxed(K::Timeout, Box::new(fmt::Error)),
+        ] {
+            assert_eq!((error.kind(), cause(&error)), (K::Timeout, Some(fmt::Error.to_string())));
+        }
+    }
+}

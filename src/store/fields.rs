@@ -143,11 +143,21 @@ mod tests {
                     }
                     None => prop_assert_eq!(fields.remove(&name), model.remove(&name)),
                 }
-                prop_assert!(fields.iter().eq(model.iter()));
+                prop_assert!(fields.iter().eq(model.iter()) && fields.keys().eq(model.keys()));
+                prop_assert_eq!((fields.len(), fields.is_empty()), (model.len(), model.is_empty()));
+                prop_assert!(["a", "b", "c"].iter().all(|name| fields.contains_key(name) == model.contains_key(*name)));
             }
             fields.retain(|name, _| name > "b");
             model.retain(|name, _| name.as_str() > "b");
             prop_assert!(fields.iter().eq(model.iter()) && fields.len() == model.len());
+            fields.clear();
+            prop_assert!(fields.is_empty());
         }
+    }
+
+    #[test]
+    fn a_list_of_fields_is_found_by_name() {
+        let fields = Fields::from([("b", 2), ("a", 1)].map(|(name, value)| (name.to_owned(), vec![value])));
+        assert_eq!((&fields["a"][..], &fields["b"][..]), (&[1][..], &[2][..]));
     }
 }

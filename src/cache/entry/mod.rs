@@ -67,3 +67,28 @@ pub fn read_entry(bytes: &[u8]) -> bool {
     assert_eq!(Entry::parse(&again).map(|entry| entry.to_bytes()), Some(again));
     true
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::key::KeyPrefix;
+
+    #[test]
+    fn a_body_has_as_many_segments_as_it_fills() {
+        let url = Key::cached(&KeyPrefix::default(), "pages", "HASH");
+        let segment = SEGMENT as u64;
+        for (length, segments) in
+            [(0, 0), (1, 1), (segment, 1), (segment + 1, 2), (3 * segment, 3), (u64::MAX, u32::MAX)]
+        {
+            let body = BodyRef { id: "id".into(), length };
+            assert_eq!(body.segments(), segments, "{length}");
+            if segments < 10 {
+                let keys: Vec<_> = body.keys(&url).collect();
+                assert_eq!(
+                    keys,
+                    (0..segments).map(|number| url.cached_segment("id", number)).collect::<Vec<_>>()
+                );
+            }
+        }
+    }
+}

@@ -52,5 +52,7 @@ mod tests {
         }
         assert_eq!(unseal("id", 3, Bytes::from_static(b"short")), None);
         assert_eq!(unseal("id", 0, seal("id", 0, b"")), Some(Bytes::new()));
+        assert_eq!(unchecked(sealed), Some(Bytes::from_static(b"some bytes")));
+        assert_eq!(unchecked(Bytes::from_static(b"short")), None);
     }
 }

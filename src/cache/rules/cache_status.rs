@@ -235,6 +235,20 @@ mod tests {
         CacheStatus::forward("outer", Forward::Miss).append_to(&mut headers);
         let values: Vec<_> = headers.get_all(CACHE_STATUS).iter().collect();
         assert_eq!(values, ["inner; hit", "outer; fwd=miss"]);
+        CacheStatus::keep_place_in(&mut headers);
+        CacheStatus::hit("edge").append_to(&mut headers);
+        let values: Vec<_> = headers.get_all(CACHE_STATUS).iter().collect();
+        assert_eq!(values, ["inner; hit", "outer; fwd=miss", "edge; hit"]);
+    }
+
+    #[test]
+    fn a_place_that_was_kept_is_filled() {
+        let mut headers = HeaderMap::new();
+        CacheStatus::keep_place_in(&mut headers);
+        assert_eq!(headers[CACHE_STATUS], "");
+        CacheStatus::hit("keep").append_to(&mut headers);
+        let values: Vec<_> = headers.get_all(CACHE_STATUS).iter().collect();
+        assert_eq!(values, ["keep; hit"]);
     }
 
     proptest! {

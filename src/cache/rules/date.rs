@@ -79,8 +79,8 @@ fn rfc850(value: &str, now_ms: u64) -> Option<u64> {
         return None;
     }
     let this_year: u64 = text(now_ms).get(12..16)?.parse().ok()?;
-    let latest = (this_year + 50).min(9999);
-    let year = latest - (latest + 100 - digits(year, 2)?) % 100;
+    let latest = (this_year + 50).min(9999); // at least 2020
+    let year = latest - (latest - digits(year, 2)?) % 100;
     let read = moment(year, month, day, time)?;
     if read > now_ms.saturating_add(FIFTY_YEARS_MS) {
         moment(year.checked_sub(100)?, month, day, time)
@@ -232,6 +232,8 @@ mod tests {
         for (text, now_ms, same_as) in [
             ("Thursday, 18-Aug-50 02:01:18 GMT", NOW_MS, "Thu, 18 Aug 2050 02:01:18 GMT"),
             ("Thursday, 19-Nov-76 00:00:00 GMT", NOW_MS, "Thu, 19 Nov 2076 00:00:00 GMT"),
+            ("Thursday, 19-Nov-76 12:00:00 GMT", NOW_MS, "Thu, 19 Nov 2076 12:00:00 GMT"),
+            ("Friday, 19-Nov-76 12:00:01 GMT", NOW_MS, "Fri, 19 Nov 1976 12:00:01 GMT"),
             ("Monday, 23-Nov-76 00:00:00 GMT", NOW_MS, "Mon, 23 Nov 1976 00:00:00 GMT"),
             ("Sunday, 20-Nov-77 00:00:00 GMT", NOW_MS, "Sun, 20 Nov 1977 00:00:00 GMT"),
             ("Friday, 20-Nov-26 00:00:00 GMT", NOW_MS, "Fri, 20 Nov 2026 00:00:00 GMT"),

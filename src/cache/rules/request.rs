@@ -172,3 +172,54 @@ fn bypass(method: MethodKind, has: impl Fn(u32) -> bool, request: &dyn RequestVi
         None
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::Request;
+
+    fn read(method: &str, fields: &[(&str, &str)]) -> RequestHead {
+        let request = Request::builder().method(method).uri("/");
+        let request = fields.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        RequestHead::read(&request.body(()).unwrap())
+    }
+
+    #[test]
+    fn only_a_plain_get_is_for_the_whole() {
+        for (method, fields, expected) in [
+            ("GET", &[][..], true),
+            ("GET", &[("cache-control", "no-cache"), ("authorization", "x"), ("pragma", "x")][..], true),
+            ("GET", &[("range", "bytes=0-1")], false),
+            ("GET", &[("if-none-match", "\"a\"")], false),
+            ("GET", &[("if-modified-since", "x")], false),
+            ("HEAD", &[], false),
+            ("QUERY", &[], false),
+        ] {
+            assert_eq!(read(method, fields).is_for_whole(), expected, "{method} {fields:?}");
+        }
+        assert!(read("HEAD", &[]).as_get().method() == MethodKind::Get);
+    }
+
+    #[test]
+    fn fields_are_told_apart() {
+        let head = read("GET", &[("authorization", "x")]);
+        assert!(head.has_authorization() && *head.directives() == RequestDirectives::default());
+        for (name, value) in [("cache-control", "no-cache"), ("pragma", "no-cache")] {
+            let head = read("GET", &[(name, value)]);
+            assert!(head.directives().has(RequestFlag::NoCache) && !head.has_authorization(), "{name}");
+        }
+    }
+
+    /// RFC 9112 §6.
+    #[test]
+    fn content_is_what_a_field_announces() {
+        for (fields, expected) in [
+            (&[("content-length", "0")][..], Ok(())),
+            (&[("content-length", "1")][..], Err(Forward::Bypass(Bypass::Content))),
+            (&[("transfer-encoding", "chunked")], Err(Forward::Bypass(Bypass::Content))),
+            (&[("content-length", "0"), ("transfer-encoding", "x")], Err(Forward::Bypass(Bypass::Content))),
+        ] {
+            assert_eq!(read("GET", fields).admit(&Rules::safe()), expected, "{fields:?}");
+        }
+    }
+}

@@ -85,7 +85,7 @@ pub enum Ttl {
 /// Guessed lifetimes (RFC 9111 §4.2.2): a fraction of the time since `Last-Modified`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[must_use]
-pub struct Heuristic(Option<(u32, Duration)>);
+pub struct Heuristic(Option<(u8, Duration)>);
 
 impl Heuristic {
     /// No lifetime is guessed. The default.
@@ -95,13 +95,13 @@ impl Heuristic {
 
     /// `percent` of the time since `Last-Modified`, at most `cap`. The RFC names 10 % as typical; above 100 is taken as 100.
     pub const fn fraction(percent: u8, cap: Duration) -> Self {
-        Self(Some((if percent > 100 { 100 } else { percent as u32 }, cap)))
+        Self(Some((percent, cap)))
     }
 
     /// The lifetime of a response that has not changed for `unchanged_ms`.
     pub(super) fn lifetime_ms(self, unchanged_ms: u64) -> Option<u64> {
         let (percent, cap) = self.0?;
-        Some((unchanged_ms / 100).saturating_mul(u64::from(percent)).min(crate::clock::millis(cap)))
+        Some((unchanged_ms / 100).saturating_mul(percent.min(100).into()).min(crate::clock::millis(cap)))
     }
 }
 
@@ -174,4 +174,45 @@ impl Default for Rules {
 
 fn only(codes: &[u16]) -> StatusSet {
     StatusSet::only(codes.iter().filter_map(|code| StatusCode::from_u16(*code).ok()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: Duration = Duration::from_secs(86_400);
+
+    #[test]
+    fn a_guess_is_a_share_of_the_time_without_a_change_up_to_its_cap() {
+        let ms = |heuristic: Heuristic, unchanged_ms| heuristic.lifetime_ms(unchanged_ms);
+        assert_eq!(ms(Heuristic::off(), 1000), None);
+        for (percent, unchanged_ms, expected) in [
+            (10, 0, 0),
+            (10, 1000, 100),
+            (99, 1000, 990),
+            (100, 1000, 1000),
+            (101, 1000, 1000),
+            (255, 1000, 1000),
+            (10, 863_999_900, 86_399_990),
+            (10, 864_000_100, 86_400_000),
+            (100, u64::MAX, 86_400_000),
+        ] {
+            let guess = ms(Heuristic::fraction(percent, DAY), unchanged_ms);
+            assert_eq!(guess, Some(expected), "{percent} % of {unchanged_ms}");
+        }
+    }
+
+    #[test]
+    fn the_safe_settings_guess_nothing_and_the_strict_ones_use_what_may_be_used() {
+        let (safe, strict) = (Rules::default(), Rules::strict_spec());
+        assert_eq!((safe.heuristic, strict.heuristic), (Heuristic::off(), Heuristic::fraction(10, DAY)));
+        assert_eq!((safe.normalise, strict.normalise), (Normalise::safe(), Normalise::by_meaning()));
+        assert_eq!((safe.stale_if_error, strict.stale_if_error), (Duration::ZERO, DAY));
+        for (rules, of_an_error) in
+            [(safe.statuses, false), (strict.statuses, true), (strict.ttl_statuses, false)]
+        {
+            assert!(rules.contains(StatusCode::OK));
+            assert_eq!(rules.contains(StatusCode::INTERNAL_SERVER_ERROR), of_an_error);
+        }
+    }
 }

@@ -186,6 +186,21 @@ mod tests {
     }
 
     #[test]
+    fn a_network_tells_its_first_address_and_its_length_and_is_one_text() {
+        for (text, address, prefix) in [
+            ("203.0.113.9", "203.0.113.9", 32),
+            ("100.10.99.255", "100.10.99.255", 32),
+            ("198.51.100.0/24", "198.51.100.0", 24),
+            ("2001:db8::7", "2001:db8::7", 128),
+            ("2001:db8::/64", "2001:db8::", 64),
+        ] {
+            let network: Network = text.parse().unwrap();
+            assert_eq!((network.address(), network.prefix()), (address.parse().unwrap(), prefix));
+            assert_eq!((network.to_text(), network.to_string()), (text.as_bytes().to_vec(), text.to_owned()));
+        }
+    }
+
+    #[test]
     fn families_are_apart_and_mapped_addresses_are_ipv4() {
         let holds =
             |network: &str, ip: &str| network.parse::<Network>().unwrap().contains(ip.parse().unwrap());

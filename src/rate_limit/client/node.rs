@@ -80,6 +80,7 @@ mod tests {
             ("_a b", Err(Unparsable)),
             ("192.0.2.1:", Err(Unparsable)),
             ("192.0.2.1:65536", Err(Unparsable)),
+            ("192.0.2.1:000080", Err(Unparsable)),
             ("192.0.2.1:+80", Err(Unparsable)),
             ("192.0.2.1:80:80", Err(Unparsable)),
             ("192.0.2.01", Err(Unparsable)),
@@ -109,7 +110,8 @@ mod tests {
             assert_eq!(read, expected.map(str::to_owned), "{node}");
         }
         assert_eq!(address(b"192.0.2.\xff"), Err(Unparsable));
-        assert_eq!(address(&[b'1'; MAX_NODE + 1]), Err(Unparsable));
+        let hidden = |bytes| address(format!("{:_<bytes$}", "_").as_bytes());
+        assert_eq!((hidden(MAX_NODE), hidden(MAX_NODE + 1)), (Err(Hidden), Err(Unparsable)));
     }
 
     proptest! {

@@ -144,6 +144,33 @@ fn named_lists_of_several_limiters_add_up_and_single_values_stay_together() {
 }
 
 #[test]
+fn policies_that_were_written_before_are_those_that_are_sent() {
+    let report = admitted();
+    for draft in [FieldsDraft::Draft03, FieldsDraft::Draft06, FieldsDraft::Draft07, FieldsDraft::Draft11] {
+        let (fields, mut headers) = (ResponseFields::new().draft(draft), HeaderMap::new());
+        fields.apply(&report, &mut headers);
+        assert_eq!(fields.policies(&report.policies).as_ref(), headers.get(RATELIMIT_POLICY), "{draft:?}");
+    }
+    assert_eq!(ResponseFields::none().policies(&report.policies), None);
+}
+
+#[test]
+fn a_report_tells_who_refused_and_who_is_closest_to_it() {
+    let violated = |report: &LimitReport| report.violated().map(PolicyName::to_string).collect::<Vec<_>>();
+    assert_eq!((violated(&refused()), violated(&admitted())), (vec!["burst".to_owned()], Vec::new()));
+    let violating = |policy| PolicyReport { state: PolicyState::Violated, ..policy };
+    for (policies, closest) in [
+        (vec![], None),
+        (vec![policy("a", 9, 1, 5, 0), policy("b", 9, 1, 4, 0)], Some("b")),
+        (vec![policy("a", 9, 1, 4, 8), policy("b", 9, 1, 4, 9)], Some("b")),
+        (vec![violating(policy("a", 9, 1, 5, 0)), policy("b", 9, 1, 4, 0)], Some("a")),
+    ] {
+        let report = LimitReport::new(policies, None);
+        assert_eq!(report.closest().map(|policy| policy.name.as_str()), closest);
+    }
+}
+
+#[test]
 fn names_and_partitions_are_bounded() {
     for name in ["", "é", "a\n", &"x".repeat(65)] {
         assert_eq!(PolicyName::new(name), Err(ReportError::PolicyName));

@@ -158,6 +158,15 @@ mod tests {
     }
 
     #[test]
+    fn a_key_is_empty_only_if_it_names_nobody() {
+        assert!(LimitKey::of(Vec::<KeyPart<'_>>::new()).is_empty() && LimitKey::from("").is_empty());
+        for part in [KeyPart::text("a"), KeyPart::path(""), KeyPart::missing()] {
+            assert!(!part.is_blank() && !LimitKey::from(part.clone()).is_empty(), "{part:?}");
+        }
+        assert!(KeyPart::text("").is_blank() && !LimitKey::from(("", "")).is_empty());
+    }
+
+    #[test]
     fn a_key_with_a_missing_part_is_not_complete() {
         assert_eq!(LimitKey::complete(["a", "b"]), Some(LimitKey::from(("a", "b"))));
         assert_eq!(LimitKey::complete([Some("a"), None]), None);

@@ -79,7 +79,7 @@ impl KeySpace {
         let mut rest = escaped.bytes();
         while let Some(b) = rest.next() {
             bytes.push(match b {
-                b'%' => hex(rest.next()?)? << 4 | hex(rest.next()?)?,
+                b'%' => hex(rest.next()?)? * 16 + hex(rest.next()?)?,
                 b if super::is_unreserved(b) => b,
                 _ => return None,
             });
@@ -154,6 +154,9 @@ mod tests {
             assert!(
                 space.part("keep:state:other:a").is_none() && space.part("keep:state:carts:{g}:a").is_none()
             );
+            let piece = "x".repeat(MAX_PART / 2);
+            assert!(space.pattern([&*piece, &piece]).is_none(), "the star counts");
+            assert!(space.pattern([&*piece, &piece[1..]]).is_some());
         }
     }
 

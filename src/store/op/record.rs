@@ -266,6 +266,29 @@ mod tests {
     }
 
     #[test]
+    fn a_session_ends_when_it_was_not_used_or_at_its_deadline() {
+        let line = |seen: u64, idle: u64| format!("1 h 0 0 {seen} 0 0 {idle} 1000 0 s - 0 ");
+        for (seen, idle, expires) in [(0, 10, 10), (990, 9, 999), (990, 11, 1000), (5, (1 << 53) - 1, 1000)] {
+            let meta = Meta::parse(line(seen, idle).as_bytes()).unwrap();
+            assert_eq!(meta.expires_ms(), expires, "{seen} {idle}");
+        }
+    }
+
+    #[test]
+    fn hashes_are_the_same_if_their_words_are() {
+        let text = "0123456789abcdefghijABCDEFGHIJ0123456789xyz";
+        let whole = Hash::whole(text.as_bytes().try_into().unwrap());
+        assert_eq!((whole, whole.as_str()), (Hash::new(text).unwrap(), text));
+        for at in 0..text.len() {
+            let mut other = text.to_owned();
+            other.replace_range(at..=at, "-");
+            assert_ne!(Hash::new(&other).unwrap().words(), whole.words(), "{other}");
+            assert_ne!(Hash::new(&text[..at]).unwrap().words(), whole.words(), "{at}");
+        }
+        assert_eq!(Hash::new(text).unwrap().words(), whole.words());
+    }
+
+    #[test]
     fn other_versions_are_not_read() {
         for line in [
             "",
@@ -278,6 +301,7 @@ mod tests {
             "1 h 9007199254740992 0 0 0 0 0 0 0 s - 1 p",
             "1 h 0 0 0 0 0 0 0 0 0 s - 1 p",
             "1  0 0 0 0 0 0 0 0 s - 1 p",
+            "1 h  0 0 0 0 0 0 0 s - 1 p",
             &format!("1 h 0 0 0 0 0 0 0 0 {} - 1 p", "s".repeat(44)),
         ] {
             assert_eq!(Meta::parse(line.as_bytes()), None, "{line}");

@@ -91,6 +91,7 @@ async fn assert_policies(browser: &mut Browser, layer: FailurePolicy) {
         assert_unavailable(&browser.get("/required").await, "required");
         let optional = browser.get("/optional").await;
         assert_eq!(optional.json(), json!({ "user": null, "read_only": true }));
+        assert_eq!(optional.header("vary"), Some("cookie"), "with the store it would be another answer");
         assert_eq!(optional.set_cookies(), Vec::<&str>::new());
         let layers = browser.get("/as-the-layer-says").await;
         match layer {

@@ -50,8 +50,9 @@ impl RequestDirectives {
         });
         if !has_any {
             request.each_header("pragma", &mut |line| {
-                let directives = Self::read([line]);
-                read.flags |= directives.flags & (1 << RequestFlag::NoCache as u8);
+                if Self::read([line]).has(RequestFlag::NoCache) {
+                    read.set(RequestFlag::NoCache);
+                }
             });
         }
         read

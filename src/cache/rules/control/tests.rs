@@ -118,6 +118,7 @@ fn lists_of_fields_are_read_and_all_is_meant_where_they_cannot_be() {
         "no-cache=\"a b\"",
         "no-cache=\"a,\"",
         "no-cache=\"\\a\"",
+        "no-cache= a",
         "no-cache, no-cache=\"a\"",
     ] {
         assert!(response(&[text]).has(NoCache), "{text}");
@@ -169,6 +170,7 @@ fn pragma_counts_only_without_cache_control() {
     for (fields, expected) in [
         (&[("pragma", "no-cache")][..], true),
         (&[("pragma", "x"), ("pragma", "No-Cache")], true),
+        (&[("pragma", "no-cache"), ("pragma", "no-cache")], true),
         (&[("pragma", "no-cachex")], false),
         (&[("pragma", "no-store")], false),
         (&[("pragma", "no-cache"), ("cache-control", "max-age=5")], false),

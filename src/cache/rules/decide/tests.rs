@@ -174,6 +174,8 @@ fn who_is_authorized_gets_what_is_marked_as_public() {
 #[test]
 fn stale_stands_in_for_an_error_as_long_as_somebody_allows_it() {
     for (directives, asks, after, expected) in [
+        ("max-age=60", "", 30, false),
+        ("max-age=60", "", 60, false),
         ("max-age=60", "", 61, false),
         ("max-age=60, stale-if-error=30", "", 61, true),
         ("max-age=60, stale-if-error=30", "", 90, true),

@@ -208,9 +208,30 @@ fn stored() -> impl Strategy<Value = Stored> {
 fn flags_are_one_byte_and_unknown_ones_are_refused() {
     let flags = StoredFlags::default().with_if(StoredFlag::Public, true).with_if(StoredFlag::NoCache, false);
     assert!(flags.has(StoredFlag::Public) && !flags.has(StoredFlag::NoCache));
+    assert_eq!(flags.with_if(StoredFlag::Public, true), flags, "it is set once for all");
     assert_eq!(StoredFlags::from_bits(flags.bits()), Some(flags));
     assert_eq!(StoredFlags::from_bits(0b10_0000), None);
     assert_eq!(StoredFlags::from_bits(u8::MAX), None);
+}
+
+/// §1.2.2, §5.1.
+#[test]
+fn an_age_is_sent_in_whole_seconds_up_to_the_largest_number() {
+    for (age_ms, seconds) in
+        [(0, 0), (999, 0), (1000, 1), (61_999, 61), ((1 << 31) * 1000, 1 << 31), (u64::MAX, 1 << 31)]
+    {
+        let (lifetime_ms, stale_while_revalidate_ms, stale_if_error_ms) = (0, 0, 0);
+        let flags = StoredFlags::default();
+        let stored = Stored {
+            received_ms: 0,
+            age_ms,
+            lifetime_ms,
+            stale_while_revalidate_ms,
+            stale_if_error_ms,
+            flags,
+        };
+        assert_eq!(stored.age_seconds(0), seconds, "{age_ms}");
+    }
 }
 
 proptest! {

@@ -42,7 +42,7 @@ fn unsafe_methods_without_an_error_invalidate() {
     }
 }
 
-/// The examples of RFC 3986 §5.4, as far as they stay with the origin `http://a`.
+/// The examples of RFC 3986 §5.4, as far as they stay with the origin `http://a`, and a few more.
 #[test]
 fn references_are_resolved_as_the_rfc_shows() {
     for (reference, expected) in [
@@ -79,6 +79,8 @@ fn references_are_resolved_as_the_rfc_shows() {
         ("./g/.", "/b/c/g/"),
         ("g/./h", "/b/c/g/h"),
         ("g/../h", "/b/c/h"),
+        ("g/h:i", "/b/c/g/h:i"),
+        ("?y:z", "/b/c/d;p?y:z"),
         ("g;x=1/./y", "/b/c/g;x=1/y"),
         ("g;x=1/../y", "/b/c/y"),
         ("g?y/./x", "/b/c/g?y/./x"),
@@ -122,6 +124,13 @@ fn nothing_of_another_origin_is_invalidated() {
     ] {
         let fields = headers(&[("location", reference), ("content-location", reference)]);
         assert!(invalidated(&uri("/b", None), &fields).is_empty(), "{reference}");
+    }
+    let portless = EffectiveUri { scheme: Some("http"), authority: "[2001:db8::1]", path: "/", query: None };
+    for (reference, expected) in
+        [("http://[2001:DB8::1]:80/x", true), ("http://[2001:db8::1]/x", true), ("//[2001:db8::2]/x", false)]
+    {
+        let found = invalidated(&portless, &headers(&[("location", reference)]));
+        assert_eq!(!found.is_empty(), expected, "{reference}");
     }
     let ported = EffectiveUri { scheme: Some("https"), authority: "[::1]:8443", path: "/", query: None };
     for (reference, expected) in

@@ -66,6 +66,8 @@ fn queries_are_equivalent_as_the_response_says() {
         let read = read(field).unwrap();
         assert_eq!(read.canonical(one) == read.canonical(other), expected, "{field}: {one} {other}");
     }
+    let canonical = read("params=(\"z\")").unwrap().canonical("a=%c3%a9&%26=+%2a&b");
+    assert_eq!(canonical, "a=%C3%A9&%26=+*&b=");
 }
 
 /// Draft §4.1: strict, so that nothing that is not understood makes more the same.

@@ -331,8 +331,9 @@ fn a_routes_lifetime_does_not_overrule_a_veto() {
     assert_eq!(why(&get, 200, &[("set-cookie", "a=b")], &rules), Some(Not::SetCookie));
     let old = stored(&get, 200, &[("age", "3600")], &rules).unwrap().stored;
     assert_eq!((old.age_ms, old.ttl_at(NOW_MS)), (3_600_000, 60_000), "counted from when it came");
-    let errors = Rules { ttl_statuses: StatusSet::only([StatusCode::NOT_FOUND]), ..rules };
-    assert_eq!(why(&get, 404, &[], &errors), None);
+    let listed = StatusSet::only([StatusCode::NOT_FOUND, StatusCode::INTERNAL_SERVER_ERROR]);
+    let errors = Rules { ttl_statuses: listed, ..rules };
+    assert_eq!([404, 500].map(|status| why(&get, status, &[], &errors)), [None, None]);
     let guessed = Rules { heuristic: Heuristic::fraction(10, Duration::from_secs(60)), ..Rules::safe() };
     let read = stored(&get, 200, &[("last-modified", "Sun, 06 Nov 1994 08:49:37 GMT")], &guessed).unwrap();
     assert!(read.stored.flags.has(StoredFlag::Heuristic));

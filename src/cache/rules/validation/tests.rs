@@ -55,6 +55,7 @@ fn if_none_match_compares_weakly() {
         ("\"a\"", "\"*\"", Send),
         ("\"a\"", "", Send),
         ("\"a\"", "a", NotModified),
+        ("\"abc\"", "W/abc, \"b\"", NotModified),
         ("a", "\"a\"", NotModified),
         ("a", "a", NotModified),
         ("w/\"a\"", "w/\"a\"", NotModified),
@@ -183,7 +184,10 @@ fn the_handler_is_asked_with_the_entrys_validators_alone() {
     ]);
     validators.apply(&mut asked);
     assert_eq!(asked, headers(&[("if-none-match", "W/\"a\""), ("if-modified-since", "x"), ("x", "1")]));
-    assert!(Validators::of(&headers(&[("x", "1")])).is_empty());
+    assert!(Validators::of(&headers(&[("x", "1")])).is_empty() && !validators.is_empty());
+    for one in [("etag", "\"a\""), ("last-modified", "x")] {
+        assert!(!Validators::of(&headers(&[one])).is_empty(), "{one:?}");
+    }
 }
 
 fn freshened(

@@ -78,8 +78,8 @@ fn thousandths(text: &str) -> Option<u16> {
 /// The elements in one form: no white space, weights as short as can be and left out where they are 1.
 pub(super) fn written(choices: &[Choice]) -> String {
     let mut text = String::new();
-    for (i, choice) in choices.iter().enumerate() {
-        text.push_str(if i > 0 { "," } else { "" });
+    for choice in choices {
+        text.push_str(if text.is_empty() { "" } else { "," });
         text.push_str(&choice.value);
         match choice.weight() {
             1000 => {}

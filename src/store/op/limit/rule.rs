@@ -132,10 +132,8 @@ impl Rule {
         Some(match self {
             Self::Bucket(bucket) => bucket.retry_us(state, want),
             Self::Window(window) if state.used + want > window.limit => window.left_us(state, now_us),
-            Self::Sliding(sliding) if !sliding.admits(state, now_us, want) => {
-                sliding.retry_us(state, now_us, want)
-            }
-            Self::Window(_) | Self::Sliding(_) => 0,
+            Self::Window(_) => 0,
+            Self::Sliding(sliding) => sliding.retry_us(state, now_us, want),
         })
     }
 

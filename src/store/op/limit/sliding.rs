@@ -57,7 +57,7 @@ impl Sliding {
         (state.since_us + windows * self.window_us()).saturating_sub(now_us)
     }
 
-    /// When `want` fits if nothing else comes, microseconds from now; `want` is at most `limit` and does not fit now.
+    /// When `want` fits if nothing else comes, microseconds from now; `want` is at most `limit`.
     pub(super) fn retry_us(self, state: State, now_us: u64, want: u64) -> u64 {
         // Within this window the one before fades; in the next one, this one does.
         let (fading, room, skipped) = match (self.limit - want).checked_sub(state.used) {

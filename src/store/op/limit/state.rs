@@ -117,6 +117,32 @@ mod tests {
     }
 
     #[test]
+    fn what_says_nothing_is_not_written() {
+        let ban = Some(Ban { length_us: 4, from_us: 5 });
+        for (before, ban, text) in
+            [(0, None, "1:2"), (3, None, "1:2:3"), (0, ban, "1:2!4:5"), (3, ban, "1:2:3!4:5")]
+        {
+            assert_eq!(State { used: 1, since_us: 2, before, ban }.to_text(), text);
+        }
+    }
+
+    #[test]
+    fn all_of_an_empty_state_is_empty_and_any_part_can_be_ahead() {
+        let empty = State::empty(7);
+        let banned = |from_us| State { ban: Some(Ban { length_us: 1, from_us }), ..empty };
+        for (state, is_empty, is_ahead_of_6) in [
+            (empty, true, true),
+            (State { since_us: 6, ..empty }, true, false),
+            (State { used: 1, ..empty }, false, true),
+            (State { before: 1, ..empty }, false, true),
+            (State { since_us: 6, ..banned(7) }, false, true),
+            (State { since_us: 6, ..banned(6) }, false, false),
+        ] {
+            assert_eq!((state.is_empty(), state.is_ahead_of(6)), (is_empty, is_ahead_of_6), "{state:?}");
+        }
+    }
+
+    #[test]
     fn foreign_texts_are_refused() {
         for text in
             ["", "1", "1:", ":1", "+1:2", "1:2:3:4", "1:2!", "1:2!3", "99999999999999999:1", "1:2:x", " 1:2"]
