@@ -102,6 +102,11 @@ impl<'a> Part<'a> {
         Self(self.0.iter().copied().filter(|seen| routes.contains(&seen.route)).collect())
     }
 
+    /// How many took longer than an answer without a wait does, on a busy machine as well.
+    pub fn slow(&self) -> usize {
+        self.0.iter().filter(|seen| seen.took > Duration::from_millis(20)).count()
+    }
+
     pub fn len(&self) -> usize {
         self.0.len()
     }
