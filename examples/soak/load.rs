@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
+use keep_testing::Rng;
 use tokio::sync::Semaphore;
 use tokio::time::MissedTickBehavior;
 
@@ -27,14 +28,6 @@ pub struct Load {
     judge: Arc<Judge>,
     users: Vec<User>,
     asked: AtomicU64,
-}
-
-/// Numbers that look random, and are the same in each run.
-fn scattered(n: u64) -> u64 {
-    let mut x = n.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    x ^ (x >> 31)
 }
 
 impl Load {
@@ -89,7 +82,7 @@ impl Load {
 
     async fn one(&self) {
         let n = self.asked.fetch_add(1, Ordering::Relaxed);
-        let chance = scattered(n);
+        let chance = Rng(n).number();
         let user = &self.users[(chance >> 32) as usize % USERS];
         if chance % 100 < 51 && user.session().is_none() {
             return self.login(user, false).await;

@@ -123,14 +123,17 @@ impl HttpCache {
         URL_SAFE_NO_PAD.encode(names.key(request, &self.policy.rules.normalise).as_bytes())
     }
 
+    /// The same word, and where that variant lies.
     pub(super) fn variant(
         &self,
         url: &Key,
         generation: &str,
         names: &VaryNames,
         request: Request<'_>,
-    ) -> Key {
-        url.cached_variant(generation, &self.variant_word(names, request))
+    ) -> (String, Key) {
+        let word = self.variant_word(names, request);
+        let at = url.cached_variant(generation, &word);
+        (word, at)
     }
 
     /// The store's time, in milliseconds since the Unix epoch.

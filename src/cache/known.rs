@@ -16,7 +16,7 @@ use super::rules::{CacheStatus, VaryNames};
 use crate::store::key::Key;
 use crate::store::op::cache::{Head, Kind, PurgeLog, Spec};
 
-/// A bounded memory of heads by their keys, and of the namespace's log.
+/// A bounded memory of heads, and of the namespace's log.
 pub(super) struct Memory {
     heads: Cache<Seat, Known>,
     log: RwLock<Option<KnownLog>>,

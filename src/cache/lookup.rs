@@ -174,8 +174,7 @@ impl HttpCache {
             Some(What::Entry(entry, _)) => look.want_rest(entry),
             Some(What::Spec(variants)) => {
                 for names in &variants.fields {
-                    let word = self.variant_word(names, request);
-                    let at = key.cached_variant(&variants.generation, &word);
+                    let (word, at) = self.variant(key, &variants.generation, names, request);
                     let known = engine.known.head(SeatOf { url: key, variant: Some(&word) });
                     if let Some(What::Entry(entry, _)) = known.as_ref().map(|known| &known.what) {
                         look.want_rest(entry);
@@ -199,7 +198,8 @@ impl HttpCache {
             }
             Some(What::Spec(variants)) => {
                 for names in &variants.fields {
-                    look.want(self.variant(look.key, &variants.generation, names, look.request), None);
+                    let (_, at) = self.variant(look.key, &variants.generation, names, look.request);
+                    look.want(at, None);
                 }
                 if look.wants_more() {
                     return None;
@@ -255,8 +255,7 @@ impl HttpCache {
     /// The latest of the variants that a request selects (RFC 9111 §4.1).
     fn latest(&self, look: &Look<'_>, variants: &Variants) -> Option<Candidate> {
         let of = |names: &VaryNames| {
-            let word = self.variant_word(names, look.request);
-            let at = look.key.cached_variant(&variants.generation, &word);
+            let (word, at) = self.variant(look.key, &variants.generation, names, look.request);
             let What::Entry(entry, counter) = self.read(look, &at, Some(&word))? else { return None };
             let is_ours =
                 *entry.url == *look.key.hash_tag() && entry.vary == *names && *entry.variant == *word;

@@ -93,11 +93,7 @@ async fn f05_paused_writes() {
     tokio::time::sleep(PATIENT).await; // requests that began before are over
     load.phase("fault");
     tokio::time::sleep(lasting(1_000, 3_000)).await;
-    load.turns("ends").await;
-    world.server.tell("CLIENT UNPAUSE");
-    let recovered = load.recovers(Instant::now()).await;
-    let report = load.stop().await;
-    report.is_an_outage("fault").await;
+    let (report, recovered) = load.ends(|| world.server.tell("CLIENT UNPAUSE")).await;
     let fault = report.during("fault");
     fault.of(&[Route::Me]).is_well();
     fault.of(&[Route::Count]).has_only(&[503]);

@@ -117,6 +117,17 @@ impl Load {
         one.max(other)
     }
 
+    /// Ends the fault when all that was asked during it is answered, and the load when both sites serve again. What was seen was an outage;
+    /// how long after its end it was over.
+    pub async fn ends(self, end: impl FnOnce()) -> (Report, Duration) {
+        self.turns("ends").await;
+        end();
+        let recovered = self.recovers(Instant::now()).await;
+        let report = self.stop().await;
+        report.is_an_outage("fault").await;
+        (report, recovered)
+    }
+
     /// Ends it, and tells what was seen.
     pub async fn stop(self) -> Report {
         self.now.stop.store(true, Ordering::Relaxed);

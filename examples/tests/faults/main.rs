@@ -15,6 +15,8 @@ mod client;
 #[path = "../demo/program.rs"]
 #[allow(dead_code, reason = "the demo's tests use the rest")]
 mod program;
+#[path = "../serve/mod.rs"]
+mod serve;
 
 mod access;
 mod clocks;

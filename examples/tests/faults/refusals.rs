@@ -15,11 +15,7 @@ async fn refused(world: &World, provoke: &[&str], end: &str) -> (Report, Duratio
     let load = Load::start(&world.sites).await;
     load.meets(|| provoke.iter().for_each(|line| world.server.tell(line))).await;
     tokio::time::sleep(lasting(1_000, 5_000)).await;
-    load.turns("ends").await;
-    world.server.tell(end);
-    let recovered = load.recovers(Instant::now()).await;
-    let report = load.stop().await;
-    report.is_an_outage("fault").await;
+    let (report, recovered) = load.ends(|| world.server.tell(end)).await;
     report.during("fault").of(&[Route::Count]).has_only(&[503]);
     (report, recovered)
 }
@@ -133,11 +129,7 @@ async fn f20_no_disk() {
     for site in &world.sites {
         assert_eq!(site.store.health().await.status, StoreStatus::Up, "{}", site.framework);
     }
-    load.turns("ends").await;
-    world.server.tell("CONFIG SET save ");
-    let recovered = load.recovers(Instant::now()).await;
-    let report = load.stop().await;
-    report.is_an_outage("fault").await;
+    let (report, recovered) = load.ends(|| world.server.tell("CONFIG SET save ")).await;
     let fault = report.during("fault");
     fault.of(&[Route::Me]).is_well();
     fault.of(&[Route::Count]).has_only(&[503]);

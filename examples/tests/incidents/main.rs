@@ -11,5 +11,7 @@
 
 mod framing;
 mod poisoning;
+#[path = "../serve/mod.rs"]
+mod serve;
 mod servers;
 mod wire;

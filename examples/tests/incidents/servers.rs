@@ -13,6 +13,8 @@ use tower_keep::rate_limit::{By, Limit, Quota, RateLimitLayer, RateLimiter};
 use tower_keep::store::Store;
 use tower_keep_actix::{CacheMiddleware, RateLimitMiddleware};
 
+use crate::serve;
+
 /// Which handlers ran, and how often.
 #[derive(Clone, Debug, Default)]
 pub struct Runs(Arc<Mutex<BTreeMap<String, usize>>>);
@@ -63,34 +65,27 @@ async fn on_axum() -> Server {
         .route("/page/{name}", any(page).layer(CacheLayer::new(cache)))
         .route("/limited/{name}", any(page).layer(RateLimitLayer::new(limiter, By::everybody())))
         .with_state(runs.clone());
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move { axum::serve(listener, app).await });
-    Server { name: "axum", address, runs }
+    Server { name: "axum", address: serve::on_axum(app).await, runs }
 }
 
 async fn on_actix() -> Server {
     let (runs, (cache, limiter)) = (Runs::default(), engines());
-    let (tell, told) = tokio::sync::oneshot::channel();
     let of_handlers = runs.clone();
-    std::thread::spawn(move || {
-        actix_web::rt::System::new().block_on(async move {
-            let page = async |runs: Data<Runs>, name: web::Path<String>| {
-                actix_web::HttpResponse::Ok().insert_header(FRESH).body(runs.page(&name))
-            };
-            let app = move || {
-                let limits = RateLimitMiddleware::new(limiter.clone(), By::everybody());
-                let cache = CacheMiddleware::new(cache.clone());
-                actix_web::App::new()
-                    .app_data(Data::new(of_handlers.clone()))
-                    .service(web::resource("/page/{name}").route(web::to(page)).wrap(cache))
-                    .service(web::resource("/limited/{name}").route(web::to(page)).wrap(limits))
-            };
-            let server = actix_web::HttpServer::new(app).workers(1).disable_signals();
-            let server = server.bind("127.0.0.1:0").unwrap();
-            tell.send(server.addrs()[0]).unwrap();
-            server.run().await.unwrap();
-        });
-    });
-    Server { name: "actix", address: told.await.unwrap(), runs }
+    let page = async |runs: Data<Runs>, name: web::Path<String>| {
+        actix_web::HttpResponse::Ok().insert_header(FRESH).body(runs.page(&name))
+    };
+    let app = move || {
+        let limits = RateLimitMiddleware::new(limiter.clone(), By::everybody());
+        let cache = CacheMiddleware::new(cache.clone());
+        actix_web::App::new()
+            .app_data(Data::new(of_handlers.clone()))
+            .service(web::resource("/page/{name}").route(web::to(page)).wrap(cache))
+            .service(web::resource("/limited/{name}").route(web::to(page)).wrap(limits))
+    };
+    let start = move || {
+        let server = actix_web::HttpServer::new(app).workers(1).disable_signals();
+        let server = server.bind("127.0.0.1:0").unwrap();
+        (server.addrs()[0], server.run())
+    };
+    Server { name: "actix", address: serve::on_actix(start).await, runs }
 }

@@ -13,10 +13,9 @@ use tower_keep_axum::session::SessionLayer;
 use tower_keep_axum::{Session, SessionProblem, by_client};
 
 use super::Engines;
+use crate::serve::on_axum;
 
 pub async fn serve(engines: Engines) -> SocketAddr {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
     let limits = RateLimitLayer::new(engines.limiter.clone(), by_client(TrustedProxies::none()));
     let app = Router::new()
         .route("/count", any(count))
@@ -28,9 +27,7 @@ pub async fn serve(engines: Engines) -> SocketAddr {
         .route("/page", get(page).layer(CacheLayer::new(engines.cache.clone())))
         .layer(SessionLayer::new(engines.sessions.clone()))
         .with_state(engines);
-    let app = app.into_make_service_with_connect_info::<SocketAddr>();
-    tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
-    address
+    on_axum(app).await
 }
 
 async fn count(session: Session) -> Result<String, SessionProblem> {

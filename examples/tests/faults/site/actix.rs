@@ -4,27 +4,24 @@ use std::net::SocketAddr;
 
 use actix_web::http::header::CACHE_CONTROL;
 use actix_web::web::{self, Data, Path, ServiceConfig};
-use actix_web::{App, HttpServer, Responder, rt};
+use actix_web::{App, HttpServer, Responder};
 use tower_keep_actix::cache::CacheMiddleware;
 use tower_keep_actix::rate_limit::{RateLimiter, TrustedProxies};
 use tower_keep_actix::{RateLimitMiddleware, Session, SessionMiddleware, SessionProblem, by_client};
 
 use super::{Engines, FRESH, big};
+use crate::serve::on_actix;
 
 pub async fn serve(engines: Engines) -> SocketAddr {
-    let (tell, told) = tokio::sync::oneshot::channel();
-    std::thread::spawn(move || {
-        rt::System::new().block_on(async move {
-            let app = move || {
-                let sessions = SessionMiddleware::new(engines.sessions.clone());
-                App::new().configure(|config| routes(config, &engines)).wrap(sessions)
-            };
-            let server = HttpServer::new(app).workers(2).disable_signals().bind("127.0.0.1:0").unwrap();
-            tell.send(server.addrs()[0]).unwrap();
-            server.run().await.unwrap();
-        });
-    });
-    told.await.unwrap()
+    let app = move || {
+        let sessions = SessionMiddleware::new(engines.sessions.clone());
+        App::new().configure(|config| routes(config, &engines)).wrap(sessions)
+    };
+    on_actix(move || {
+        let server = HttpServer::new(app).workers(2).disable_signals().bind("127.0.0.1:0").unwrap();
+        (server.addrs()[0], server.run())
+    })
+    .await
 }
 
 fn routes(config: &mut ServiceConfig, engines: &Engines) {

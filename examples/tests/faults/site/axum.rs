@@ -2,21 +2,20 @@
 
 use std::net::SocketAddr;
 
+use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::header::CACHE_CONTROL;
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
-use axum::{Router, serve::ListenerExt};
 use tower_keep_axum::cache::CacheLayer;
 use tower_keep_axum::rate_limit::{RateLimitLayer, TrustedProxies};
 use tower_keep_axum::session::SessionLayer;
 use tower_keep_axum::{Session, SessionProblem, by_client};
 
 use super::{Engines, FRESH, big};
+use crate::serve::on_axum;
 
 pub async fn serve(engines: Engines) -> SocketAddr {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
     let limit = |limiter: &_| RateLimitLayer::new(Clone::clone(limiter), by_client(TrustedProxies::none()));
     let cache = CacheLayer::new(engines.cache.clone());
     let app = Router::new()
@@ -32,10 +31,7 @@ pub async fn serve(engines: Engines) -> SocketAddr {
         .route("/big/{kib}", get(bytes).layer(cache))
         .layer(SessionLayer::new(engines.sessions.clone()))
         .with_state(engines);
-    let app = app.into_make_service_with_connect_info::<SocketAddr>();
-    let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
-    tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
-    address
+    on_axum(app).await
 }
 
 async fn login(session: Session, Path(name): Path<String>) -> Result<&'static str, SessionProblem> {
