@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::server::{RedisServer, free_port, wait};
+use crate::ports::free_port;
+use crate::server::{RedisServer, wait};
 
 /// Masters, and as many replicas, which take over half a second after their master is gone.
 #[derive(Debug)]
@@ -121,20 +122,17 @@ impl RedisCluster {
     /// How a store connects to it: the first two masters are named.
     #[must_use]
     pub fn url(&self) -> String {
-        let urls: Vec<_> = self.masters.iter().take(2).map(RedisServer::url).collect();
-        format!("cluster:{}", urls.join(","))
+        self.named(RedisServer::url)
     }
 
     /// The same by TLS.
     #[must_use]
     pub fn url_by_tls(&self) -> String {
-        let port = |server: &RedisServer| setting(server, "tls-port");
-        let urls: Vec<_> = self
-            .masters
-            .iter()
-            .take(2)
-            .map(|server| format!("rediss://127.0.0.1:{}", port(server)))
-            .collect();
+        self.named(|server| format!("rediss://127.0.0.1:{}", setting(server, "tls-port")))
+    }
+
+    fn named(&self, url: impl Fn(&RedisServer) -> String) -> String {
+        let urls: Vec<_> = self.masters.iter().take(2).map(url).collect();
         format!("cluster:{}", urls.join(","))
     }
 
@@ -171,7 +169,7 @@ impl RedisCluster {
         let slot: u16 = from.cmd("CLUSTER", ("KEYSLOT", key));
         to.tell(&format!("CLUSTER SETSLOT {slot} IMPORTING {}", id(from)));
         from.tell(&format!("CLUSTER SETSLOT {slot} MIGRATING {}", id(to)));
-        from.tell(&format!("MIGRATE 127.0.0.1 {} {key} 0 5000", to.port()));
+        migrate(key, from, to);
     }
 
     /// Sends the other keys of a slot after those that went ahead, and the slot itself.
@@ -182,9 +180,7 @@ impl RedisCluster {
     pub fn finish(&self, slot: u16, from: usize, to: usize) {
         let (from, to) = (&self.masters[from], &self.masters[to]);
         let keys: Vec<String> = from.cmd("CLUSTER", ("GETKEYSINSLOT", slot, 1000));
-        for key in keys {
-            from.tell(&format!("MIGRATE 127.0.0.1 {} {key} 0 5000", to.port()));
-        }
+        keys.iter().for_each(|key| migrate(key, from, to));
         for server in [to, from] {
             server.tell(&format!("CLUSTER SETSLOT {slot} NODE {}", id(to)));
         }
@@ -230,6 +226,10 @@ fn server(args: &[String]) -> RedisServer {
     let own = ["--cluster-enabled", "yes", "--cluster-node-timeout", "500", "--cluster-port", &bus];
     let args: Vec<_> = own.into_iter().chain(args.iter().map(String::as_str)).collect();
     RedisServer::start_with(&args)
+}
+
+fn migrate(key: &str, from: &RedisServer, to: &RedisServer) {
+    from.tell(&format!("MIGRATE 127.0.0.1 {} {key} 0 5000", to.port()));
 }
 
 fn setting(server: &RedisServer, name: &str) -> String {

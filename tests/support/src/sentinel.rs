@@ -3,7 +3,8 @@
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
-use crate::server::{NOT_INSTALLED, RedisServer, free_port, kill, program, wait};
+use crate::ports::free_port;
+use crate::server::{NOT_INSTALLED, RedisServer, kill, program, wait};
 
 /// What the Sentinels call the group.
 pub const MASTER: &str = "keep-group";

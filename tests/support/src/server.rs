@@ -1,5 +1,6 @@
 //! A `redis-server` of one test.
 
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -7,6 +8,7 @@ use std::time::{Duration, Instant};
 use redis::{FromRedisValue, ToRedisArgs};
 
 use crate::eventually;
+use crate::ports::free_port;
 
 /// Says what to do.
 pub(crate) const NOT_INSTALLED: &str =
@@ -15,16 +17,6 @@ pub(crate) const NOT_INSTALLED: &str =
 /// The server's program: `redis-server`, or the path in the variable `KEEP_SERVER`, such as a Valkey's.
 pub(crate) fn program() -> Command {
     Command::new(std::env::var_os("KEEP_SERVER").unwrap_or_else(|| "redis-server".into()))
-}
-
-/// A port that is free at this moment.
-///
-/// # Panics
-///
-/// When the loopback interface has none.
-#[must_use]
-pub fn free_port() -> u16 {
-    std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
 }
 
 /// Sends a signal to a process that a test started.
@@ -126,14 +118,28 @@ impl RedisServer {
             .spawn()
             .expect(NOT_INSTALLED);
         self.child = Some(child);
-        let begun = Instant::now();
-        while std::net::TcpStream::connect(("127.0.0.1", self.port)).is_err() {
-            assert!(begun.elapsed() < Duration::from_secs(10), "redis-server did not start");
-            std::thread::yield_now();
-        }
+        self.await_start();
         if in_cluster() {
             self.take_all_slots();
         }
+    }
+
+    /// The unix socket is this server's own, and the last that it opens; on the port, somebody else could answer.
+    fn await_start(&mut self) {
+        let begun = Instant::now();
+        while UnixStream::connect(self.dir.join("redis.sock")).is_err() {
+            let ended = self.child.as_mut().is_none_or(|child| child.try_wait().unwrap().is_some());
+            assert!(
+                !ended && begun.elapsed() < Duration::from_secs(10),
+                "redis-server did not start: {}",
+                self.log()
+            );
+            std::thread::yield_now();
+        }
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.dir.join("redis.log")).unwrap_or_default()
     }
 
     fn take_all_slots(&self) {
