@@ -156,8 +156,8 @@ async fn generate(visitors: Vec<Visitor>, now: Arc<Now>) {
     while !now.stop.load(Ordering::Relaxed) {
         tick.tick().await;
         let visitor = visitors[requests % visitors.len()].clone();
-        // Each visitor comes to each route.
-        let route = Route::ALL[(requests / visitors.len()) % Route::ALL.len()];
+        // Each visitor comes to each route in turn, and no two visitors after each other to the same.
+        let route = Route::ALL[(requests + requests / visitors.len()) % Route::ALL.len()];
         requests += 1;
         let phase = now.begin();
         let now = Arc::clone(&now);

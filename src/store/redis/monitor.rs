@@ -1,9 +1,11 @@
 //! Finds out whether Redis serves again, so that no request has to.
 
+use std::pin::pin;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use futures_util::future::{Either, select};
 use tokio::time::{Instant, timeout_at};
 
 use super::breaker::is_failure;
@@ -91,23 +93,41 @@ async fn probe(inner: &Inner, own: &mut Option<Link>) -> (Verdict, Verdict) {
 }
 
 async fn probe_reads(inner: &Inner, own: &mut Option<Link>) -> Verdict {
+    let link = match own.take().filter(|link| !link.is_broken()) {
+        Some(link) => link,
+        None => match open(inner).await {
+            Either::Left(link) => link,
+            Either::Right(verdict) => return verdict,
+        },
+    };
+    let link = own.insert(link);
     let until = Instant::now() + inner.settings.deadline;
-    if own.as_ref().is_none_or(Link::is_broken) {
-        *own = None;
-        match timeout_at(until, inner.checkout.dedicated()).await {
-            Ok(Ok(link)) => *own = Some(link),
-            // Where there is no room for another connection, the pool's may do.
-            _ if inner.checkout.counts().connections > 0 => {}
-            Ok(Err(error)) => return Err(error),
-            Err(elapsed) => return Err(elapsed.into()),
+    answer(inner, inner.ask_time_on(link, until)).await
+}
+
+/// A connection for the probe. Where none can be had in time, the verdict is that of the pool's, which are asked meanwhile: a
+/// server that hangs is known after one deadline instead of two, and one that has no room for more connections is not given up.
+async fn open(inner: &Inner) -> Either<Link, Verdict> {
+    let until = Instant::now() + inner.settings.deadline;
+    let opening = pin!(async { timeout_at(until, inner.checkout.dedicated()).await? });
+    if inner.checkout.counts().connections == 0 {
+        return opening.await.map_or_else(|error| Either::Right(Err(error)), Either::Left);
+    }
+    let asking = pin!(answer(inner, inner.ask_time(until)));
+    match select(opening, asking).await {
+        Either::Left((Ok(link), _)) => Either::Left(link),
+        Either::Left((Err(_), asking)) => Either::Right(asking.await),
+        Either::Right((verdict, opening)) => {
+            opening.await.map_or_else(|_| Either::Right(verdict), Either::Left)
         }
     }
-    let until = Instant::now() + inner.settings.deadline;
-    let asked = match own {
-        Some(link) => inner.ask_time_on(link, until).await,
-        None => inner.ask_time(until).await,
-    };
-    keep_failures(Class::Read, asked)
+}
+
+async fn answer(inner: &Inner, asked: impl Future<Output = Verdict>) -> Verdict {
+    let question = inner.breaker.ask();
+    let answered = asked.await;
+    drop(question);
+    keep_failures(Class::Read, answered)
 }
 
 /// A server that answers with another error (`MISCONF`, `NOPERM`) is there: each request gets that answer itself.

@@ -137,7 +137,7 @@ impl Node {
     /// when its connection ended; a write is never sent twice.
     pub(super) async fn execute(&self, commands: Outgoing<'_>, until: Until) -> Result<Used, StoreError> {
         let class = commands.class();
-        self.0.breaker.admit(class)?;
+        self.0.breaker.admit(class, until.at)?;
         // The usual request finds a connection at once; its future need not have room for the wait.
         let at_once = if self.0.must_last(commands) { None } else { self.0.checkout.link_at_once() };
         let result = match at_once {

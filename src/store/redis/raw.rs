@@ -210,8 +210,9 @@ fn is_elsewhere(values: &[Value]) -> bool {
 
 impl Node {
     async fn raw(&self, what: What<'_>) -> Result<Vec<Value>, StoreError> {
-        self.0.breaker.admit(Class::Write)?;
-        let result = self.0.raw(what).await;
+        let until = Instant::now() + self.0.settings.deadline;
+        self.0.breaker.admit(Class::Write, until)?;
+        let result = self.0.raw(what, until).await;
         match &result {
             Ok(_) => self.0.breaker.succeeded(Class::Write),
             Err(error) if matches!(error.kind(), StoreErrorKind::Overloaded | StoreErrorKind::Desync) => {}
@@ -225,8 +226,7 @@ impl Node {
 }
 
 impl Inner {
-    async fn raw(&self, what: What<'_>) -> Result<Vec<Value>, StoreError> {
-        let until = Instant::now() + self.settings.deadline;
+    async fn raw(&self, what: What<'_>, until: Instant) -> Result<Vec<Value>, StoreError> {
         let link = self.link(until).await?;
         let sent = timeout_at(until, exchange(&link, what)).await;
         let sent = sent.unwrap_or_else(|elapsed| Err(elapsed.into()));
