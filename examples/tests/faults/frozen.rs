@@ -21,9 +21,10 @@ async fn outage(row: Row, report: &Report, recovered: Duration) -> Row {
     let fault = report.during("fault");
     assert!(fault.longest() < HANGS, "{:?}", fault.longest());
     assert!(fault.of(&Route::REFUSED).count(503) > 0, "it was noticed: {}", fault.told());
-    let passed = fault.of(&[Route::Limited, Route::Page]);
+    let passing = [Route::Limited, Route::Page];
+    let (passed, usual) = (fault.of(&passing), report.during("before").of(&passing));
     row.saw(format!("plain, limited and cached routes 200; routes with a session, and a limit that closes, 503 with `Retry-After` ({})", fault.told()))
-        .figure(format!("limited and cached p98 {}, p99.9 {}: {} of {} waited", ms(passed.at(980)), ms(passed.at(999)), passed.slow(), passed.len()))
+        .figure(format!("limited and cached p98 {} (before {}), p99.9 {}: {} of {} waited", ms(passed.at(980)), ms(usual.at(980)), ms(passed.at(999)), passed.slow(), passed.len()))
         .figure(format!("longest request {}", ms(fault.longest())))
         .figure(format!("recovered after {}", ms(recovered)))
 }
