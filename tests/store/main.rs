@@ -21,6 +21,7 @@ mod desync;
 mod fixture;
 mod foreign_pools;
 mod health;
+mod held;
 mod herd;
 mod lost_scripts;
 mod outages;

@@ -7,10 +7,11 @@ use smallvec::{SmallVec, smallvec};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
+use super::attempt::{self, Until};
 use super::cluster::Cluster;
 use super::link::Link;
 use super::manager::Connector;
-use super::node::{self, Node, Settings, Until};
+use super::node::{Node, Settings};
 use super::send::{Answers, Outgoing};
 use super::target::{Address, Target};
 use super::{ForeignPool, subscriber};
@@ -95,7 +96,7 @@ impl Redis {
         match &self.0.servers {
             Servers::One(node) => {
                 let used = node.execute(Outgoing::All(commands), until).await?;
-                let node::Used { answers, link, is_replicated } = used;
+                let attempt::Used { answers, link, is_replicated } = used;
                 Ok(Used { answers, links: smallvec![link], is_replicated })
             }
             // One server's future need not have room for it.

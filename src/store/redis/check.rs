@@ -5,7 +5,7 @@ use tokio::time::{Instant, timeout_at};
 use super::backend::Redis;
 use super::send::ask;
 use crate::store::error::StoreError;
-use crate::store::wire::{Reply, desync};
+use crate::store::wire::{Class, Reply, desync};
 
 /// The answer to `HELLO`, which every user may say and which changes nothing.
 #[derive(Debug, Default)]
@@ -20,7 +20,7 @@ impl Redis {
     pub(in crate::store) async fn introduced(&self) -> Result<Server, StoreError> {
         let node = self.node_of(None).await?;
         let until = Instant::now() + node.0.settings.deadline;
-        let link = node.0.link(until).await?;
+        let link = node.0.link(Class::Read, until).await?;
         let answers = timeout_at(until, ask(&link, &["HELLO"])).await??;
         answers.read(|replies| match replies.next().ok_or_else(desync)? {
             Err(error) if error.is_outage() => Err(error),

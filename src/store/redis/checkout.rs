@@ -5,12 +5,14 @@ use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
+use std::time::Duration;
 
 use bb8::QueueStrategy;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout_at};
 
+use super::aside::Aside;
 use super::foreign::ForeignPool;
 use super::home::Home;
 use super::link::{Link, WeakLink};
@@ -20,6 +22,7 @@ use super::node::Settings;
 use super::sentinel;
 use crate::store::error::{StoreError, StoreErrorKind};
 use crate::store::health::PoolCounts;
+use crate::store::wire::Class;
 
 /// The pool and the queue in front of it. bb8 wakes waiters in no order, and under pressure some never get their turn; the
 /// semaphore is first come, first served, and the number of those who wait is bounded.
@@ -30,6 +33,7 @@ pub(super) struct Checkout {
     gate: Semaphore,
     /// The connection that was checked out last, while the pool holds it.
     last: Mutex<WeakLink>,
+    aside: Aside,
     waiting: AtomicUsize,
     max_waiting: usize,
 }
@@ -65,7 +69,8 @@ impl Checkout {
         let gate = Semaphore::new(usize::try_from(size).unwrap_or(1).clamp(1, Semaphore::MAX_PERMITS));
         let (waiting, max_waiting) = (AtomicUsize::new(0), settings.max_waiting);
         let (home, last) = (Home::new(runtime), Mutex::default());
-        Self { source, home, size, gate, last, waiting, max_waiting }
+        let aside = Aside::new(settings.deadline);
+        Self { source, home, size, gate, last, aside, waiting, max_waiting }
     }
 
     /// The largest number of connections.
@@ -73,17 +78,18 @@ impl Checkout {
         self.size
     }
 
-    /// A clone of a connection that is not known to be broken.
+    /// A clone of a connection that is not known to be broken. Reads get one on which they do not wait behind writes that the server
+    /// holds back, if there is room for it.
     ///
     /// Who must wait for one does so in a task on the runtime of the connections. bb8 spawns tasks and sets timers while it is
     /// polled: a worker's runtime that stops would take them along and leave the pool waiting for ever. And a turn or a
     /// wake-up given to a worker that is busy would hold up all others.
-    pub(super) async fn link(self: &Arc<Self>, until: Instant) -> Result<Link, StoreError> {
-        if let Some(link) = self.link_at_once() {
+    pub(super) async fn link(self: &Arc<Self>, class: Class, until: Instant) -> Result<Link, StoreError> {
+        if let Some(link) = self.link_at_once(class) {
             return Ok(link);
         }
         let this = Arc::clone(self);
-        let mut wait = Box::pin(async move { timeout_at(until, this.wait()).await? });
+        let mut wait = Box::pin(async move { timeout_at(until, this.wait(class, until)).await? });
         match self.home.poll(wait.as_mut())? {
             Poll::Ready(link) => link,
             Poll::Pending => self.home.run(wait).await,
@@ -92,10 +98,10 @@ impl Checkout {
 
     /// The usual case, without an allocation or a timer: the connection that was checked out last serves, or nobody waits and
     /// one is free. The pool hands its last one out first, so to ask it each time would tell the same at a higher price.
-    pub(super) fn link_at_once(&self) -> Option<Link> {
+    pub(super) fn link_at_once(&self, class: Class) -> Option<Link> {
         let Source::Own { pool, .. } = &self.source else { return None };
         if let Some(link) = self.last().upgrade() {
-            return Some(link);
+            return if class == Class::Read { self.aside.instead_of(link) } else { Some(link) };
         }
         let _turn = self.gate.try_acquire().ok()?;
         match self.home.poll(pin!(async { pool.get().await.map(|slot| slot.clone()) })).ok()? {
@@ -111,12 +117,16 @@ impl Checkout {
         self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn wait(&self) -> Result<Link, StoreError> {
+    async fn wait(&self, class: Class, until: Instant) -> Result<Link, StoreError> {
         let _turn = self.turn().await?;
         match &self.source {
             Source::Foreign(pool) => pool.link().await.map(Link::foreign),
             Source::Own { pool, failures, .. } => {
-                let link = own_link(pool, failures).await?;
+                let last = self.last().upgrade();
+                let link = match last.filter(|last| class == Class::Read && self.is_held_up(last)) {
+                    Some(held_up) => self.aside.link(held_up, pool, failures, until).await,
+                    None => own_slot(pool, failures).await?.clone(),
+                };
                 // It may have ended since: who asks decides how often to try.
                 if link.is_broken() { Err(StoreErrorKind::Disconnected.into()) } else { Ok(link) }
             }
@@ -163,6 +173,16 @@ impl Checkout {
         }
     }
 
+    /// Whether a read on this connection had better be asked on another one, see [`Aside`].
+    pub(super) fn is_held_up(&self, link: &Link) -> bool {
+        self.aside.is_held_up(link)
+    }
+
+    /// How long a read waits before it looks whether it is held up.
+    pub(super) const fn patience(&self) -> Duration {
+        self.aside.patience()
+    }
+
     /// Tells a pool that is not ours that its connections may be bad; ours looks at the link itself.
     pub(super) fn suspect(&self) {
         if let Source::Foreign(pool) = &self.source {
@@ -191,10 +211,6 @@ impl Checkout {
         drop(waiter);
         turn
     }
-}
-
-async fn own_link(pool: &bb8::Pool<Manager>, failures: &Failures) -> Result<Link, StoreError> {
-    Ok(own_slot(pool, failures).await?.clone())
 }
 
 /// A connection that nobody else gets until it is put back.

@@ -2,12 +2,14 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
 
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use super::driver::Requests;
 use super::foreign::ForeignConnection;
+use super::held::{Write, Writes};
 use super::sentinel::Era;
 
 /// A shared connection. Clones talk over the same socket; replies are matched by position.
@@ -28,6 +30,7 @@ struct Shared {
     /// When the credentials that it signed in with end, where they do.
     until: OnceLock<Instant>,
     driver: Option<AbortHandle>,
+    writes: Writes,
 }
 
 /// Who speaks the protocol.
@@ -62,7 +65,7 @@ impl Link {
 
     fn with(conn: Conn, out_of_step: Arc<AtomicBool>, era: Option<Era>, driver: Option<AbortHandle>) -> Self {
         let (broken, until) = (AtomicBool::new(false), OnceLock::new());
-        Self(Arc::new(Shared { conn, broken, out_of_step, era, until, driver }))
+        Self(Arc::new(Shared { conn, broken, out_of_step, era, until, driver, writes: Writes::new() }))
     }
 
     pub(super) fn conn(&self) -> &Conn {
@@ -78,6 +81,16 @@ impl Link {
         let is_past = self.0.era.as_ref().is_some_and(Era::is_over);
         let is_old = self.0.until.get().is_some_and(|until| *until <= Instant::now());
         ended || is_past || is_old || self.0.broken.load(Ordering::Acquire)
+    }
+
+    /// Counts a write until it is answered.
+    pub(super) fn write(&self) -> Write<'_> {
+        self.0.writes.begin()
+    }
+
+    /// Whether what is asked on it waits behind writes that the server has not answered for so long.
+    pub(super) fn is_held_up(&self, long: Duration) -> bool {
+        self.0.writes.are_held(long)
     }
 
     /// Nobody gets this connection from the pool after that time.

@@ -5,6 +5,8 @@
 //! a Cluster:   to each node what it has the slots of, each node like one server -> follow MOVED, ASK -> one list of replies
 //! ```
 
+mod aside;
+mod attempt;
 mod backend;
 mod breaker;
 mod check;
@@ -15,6 +17,7 @@ mod cluster;
 mod connect;
 mod driver;
 mod foreign;
+mod held;
 mod home;
 mod lasting;
 mod link;

@@ -1,30 +1,29 @@
-//! One server: admission, check-out, one round trip, and what its errors mean for the connection.
+//! One server: admission, tries, and what their outcome says of the server.
 
-use std::future::Future;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::watch;
-use tokio::time::error::Elapsed;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
+use super::attempt::{Until, Used, again};
 use super::breaker::{Breaker, is_failure};
 use super::checkout::Checkout;
 use super::classify::ends_connection;
 use super::clock::ServerClock;
-use super::lasting::{Lasted, Lasting};
+use super::lasting::Lasting;
 use super::link::Link;
 use super::manager::{Connector, Desyncs};
-use super::send::{Answers, Outgoing, ask, send};
+use super::send::Outgoing;
 use super::{ForeignPool, monitor};
 use crate::store::credentials::Provider;
 use crate::store::error::{StoreError, StoreErrorKind};
 use crate::store::health::{PoolCounts, StoreStatus};
 use crate::store::key::{Key, KeyPrefix};
 use crate::store::replicas::Replicas;
-use crate::store::wire::{Class, desync};
+use crate::store::wire::Class;
 
 /// The numbers of a [`StoreBuilder`](crate::store::StoreBuilder), checked.
 #[derive(Clone, Debug)]
@@ -64,39 +63,8 @@ pub(super) struct Inner {
     /// Whether a probe has found everything well once.
     pub(super) up: watch::Sender<bool>,
     /// Writes that replicas must confirm, where that is wanted.
-    lasting: Option<Arc<Lasting>>,
+    pub(super) lasting: Option<Arc<Lasting>>,
     desyncs: Arc<Desyncs>,
-}
-
-/// Until when a request waits, and whose limit that is. That the store's passed says something about the server and the connection. That
-/// a caller's shorter one passed does not: the probe finds out.
-#[derive(Clone, Copy)]
-pub(super) struct Until {
-    pub(super) at: Instant,
-    is_callers: bool,
-}
-
-impl Until {
-    /// The store's deadline, or the caller's where that is shorter.
-    pub(super) fn within(settings: &Settings, deadline: Option<Duration>) -> Self {
-        let deadline = deadline.filter(|deadline| *deadline < settings.deadline);
-        Self { at: Instant::now() + deadline.unwrap_or(settings.deadline), is_callers: deadline.is_some() }
-    }
-}
-
-/// The store's own deadline.
-impl From<Instant> for Until {
-    fn from(at: Instant) -> Self {
-        Self { at, is_callers: false }
-    }
-}
-
-/// The replies of one round trip, and the connection that gave them.
-pub(super) struct Used {
-    pub(super) answers: Answers,
-    pub(super) link: Link,
-    /// False where replicas were to confirm it and too few did in time.
-    pub(super) is_replicated: bool,
 }
 
 impl Node {
@@ -139,8 +107,9 @@ impl Node {
         let class = commands.class();
         self.0.breaker.admit(class, until.at)?;
         // The usual request finds a connection at once; its future need not have room for the wait.
-        let at_once = if self.0.must_last(commands) { None } else { self.0.checkout.link_at_once() };
+        let at_once = if self.0.must_last(commands) { None } else { self.0.checkout.link_at_once(class) };
         let result = match at_once {
+            Some(link) if class == Class::Read => self.0.attempt_read(link, commands, until).await,
             Some(link) => self.0.attempt_on(link, commands, until).await,
             None => Box::pin(self.0.attempt_fully(commands, until)).await,
         };
@@ -216,82 +185,10 @@ pub(super) fn probe_key(prefix: &KeyPrefix, number: u32) -> Key {
 }
 
 impl Inner {
-    pub(super) async fn attempt(&self, commands: Outgoing<'_>, until: Until) -> Result<Used, StoreError> {
-        // A connection that ended during its handshake has not been sent anything.
-        let link = again(self.checkout.size(), || self.link(until.at)).await.map_err(|error| match error
-            .kind()
-        {
-            StoreErrorKind::Disconnected => StoreError::with_source(StoreErrorKind::Refused, error),
-            _ => error,
-        })?;
-        self.attempt_on(link, commands, until).await
-    }
-
     fn close(&self) {
         self.checkout.close();
         if let Some(lasting) = &self.lasting {
             lasting.close();
-        }
-    }
-
-    fn must_last(&self, commands: Outgoing<'_>) -> bool {
-        self.lasting.is_some() && commands.iter().any(|command| command.lasts)
-    }
-
-    /// With the wait for a connection, and for replicas where something must last.
-    async fn attempt_fully(&self, commands: Outgoing<'_>, until: Until) -> Result<Used, StoreError> {
-        let Some(lasting) = self.lasting.as_ref().filter(|_| self.must_last(commands)) else {
-            return self.attempt(commands, until).await;
-        };
-        let Lasted { answers, link, is_replicated } =
-            lasting.execute(commands, self.probed(), until.at).await?;
-        if let Some(error) = answers.errors().find(|error| ends_connection(error.kind())) {
-            self.judge(&link, error.kind());
-        }
-        Ok(Used { answers, link, is_replicated })
-    }
-
-    pub(super) async fn link(&self, until: Instant) -> Result<Link, StoreError> {
-        flat(timeout_at(until, self.checkout.link(until)).await)
-    }
-
-    pub(super) async fn attempt_on(
-        &self,
-        link: Link,
-        commands: Outgoing<'_>,
-        until: Until,
-    ) -> Result<Used, StoreError> {
-        match flat(timeout_at(until.at, send(&link, commands)).await) {
-            Ok(answers) => {
-                if let Some(error) = answers.errors().find(|error| ends_connection(error.kind())) {
-                    self.judge(&link, error.kind());
-                }
-                Ok(Used { answers, link, is_replicated: true })
-            }
-            Err(error) if until.is_callers && error.kind() == StoreErrorKind::Timeout => Err(error),
-            Err(error) => {
-                self.judge(&link, error.kind());
-                Err(error)
-            }
-        }
-    }
-
-    /// Asks for the server's time: shows that it answers reads, and how far our clock is off.
-    pub(super) async fn ask_time(&self, until: Instant) -> Result<(), StoreError> {
-        let open = self.checkout.counts().connections;
-        again(open, async || self.ask_time_on(&self.link(until).await?, until).await).await
-    }
-
-    pub(super) async fn ask_time_on(&self, link: &Link, until: Instant) -> Result<(), StoreError> {
-        match flat(timeout_at(until, time(link)).await) {
-            Ok((seconds, micros)) => {
-                self.clock.observe(seconds.saturating_mul(1000).saturating_add(micros / 1000));
-                Ok(())
-            }
-            Err(error) => {
-                self.judge(link, error.kind());
-                Err(error)
-            }
         }
     }
 
@@ -319,33 +216,6 @@ impl Inner {
             self.checkout.suspect();
         }
     }
-}
-
-async fn time(link: &Link) -> Result<(u64, u64), StoreError> {
-    ask(link, &["TIME"]).await?.read(|replies| {
-        let mut items = replies.next().ok_or_else(desync)??.array()?.into_iter();
-        let mut number = || items.next().ok_or_else(desync)?.text()?.parse().map_err(|_| desync());
-        Ok((number()?, number()?))
-    })
-}
-
-fn flat<T>(result: Result<Result<T, StoreError>, Elapsed>) -> Result<T, StoreError> {
-    result.unwrap_or_else(|elapsed| Err(elapsed.into()))
-}
-
-/// Repeats what may be repeated while connections end under it, up to `most` times: each time uses one up.
-async fn again<T, F>(most: u32, attempt: impl Fn() -> F) -> Result<T, StoreError>
-where
-    F: Future<Output = Result<T, StoreError>>,
-{
-    let mut result = attempt().await;
-    for _ in 0..most {
-        match result {
-            Err(error) if error.kind() == StoreErrorKind::Disconnected => result = attempt().await,
-            _ => break,
-        }
-    }
-    result
 }
 
 impl std::fmt::Debug for Node {

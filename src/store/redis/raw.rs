@@ -227,9 +227,10 @@ impl Node {
 
 impl Inner {
     async fn raw(&self, what: What<'_>, until: Instant) -> Result<Vec<Value>, StoreError> {
-        let link = self.link(until).await?;
+        let link = self.link(Class::Write, until).await?;
+        let write = link.write();
         let sent = timeout_at(until, exchange(&link, what)).await;
-        let sent = sent.unwrap_or_else(|elapsed| Err(elapsed.into()));
+        let sent = sent.unwrap_or_else(|elapsed| Err(elapsed.into())).inspect(|_| write.answered());
         let values = sent.inspect_err(|error| self.judge(&link, error.kind()))?;
         for value in &values {
             if let Value::ServerError(error) = value {

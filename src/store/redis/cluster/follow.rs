@@ -19,7 +19,7 @@ use crate::store::redis::monitor::jittered;
 use crate::store::redis::node::Node;
 use crate::store::redis::send::ask;
 use crate::store::redis::target::Address;
-use crate::store::wire::{Reply, desync};
+use crate::store::wire::{Class, Reply, desync};
 
 /// How often nodes are asked while all is well.
 const CALM: Duration = Duration::from_secs(10);
@@ -129,7 +129,7 @@ impl Cluster {
 async fn ask_node(node: &Node, cluster: &Cluster) -> Result<View, StoreError> {
     let until = Instant::now() + ANSWER;
     let host = node.0.place().map(|(host, _)| host).unwrap_or_default();
-    let link = node.0.link(until).await?;
+    let link = node.0.link(Class::Read, until).await?;
     let asked = timeout_at(until, cluster.ask_link(&link, &host)).await;
     let view = asked.unwrap_or(Err(StoreErrorKind::Timeout.into()));
     view.inspect_err(|error| node.0.judge(&link, error.kind()))

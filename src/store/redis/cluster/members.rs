@@ -9,7 +9,7 @@ use tokio::time::timeout_at;
 use super::map::Map;
 use super::view::{Names, Place};
 use crate::store::error::{ConfigError, StoreError, StoreErrorKind};
-use crate::store::redis::node::Until;
+use crate::store::redis::attempt::Until;
 use crate::store::redis::target::Address;
 
 /// The most places to begin with.

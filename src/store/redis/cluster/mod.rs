@@ -31,11 +31,12 @@ use self::map::Map;
 pub(super) use self::members::Members;
 pub(super) use self::redirect::Redirect;
 use self::slot::slot;
+use super::attempt::{self, Until};
 use super::backend::{Links, Used};
 use super::link::Link;
 use super::manager::Connector;
 use super::monitor::jittered;
-use super::node::{self, Node, Settings, Until};
+use super::node::{Node, Settings};
 use super::send::{Answers, Outgoing, owned};
 use super::supervise::supervise;
 use crate::store::error::{StoreError, StoreErrorKind};
@@ -168,7 +169,7 @@ impl Cluster {
         delivery: &Delivery<'_>,
         parcels: Vec<Parcel>,
         until: Until,
-    ) -> Vec<(Parcel, Result<node::Used, StoreError>)> {
+    ) -> Vec<(Parcel, Result<attempt::Used, StoreError>)> {
         join_all(parcels.into_iter().map(async |parcel| {
             let pieces = parcel.pieces.iter().filter_map(|number| delivery.pieces.get(*number));
             let commands: Vec<&Command> = pieces.map(|piece| &*piece.command).collect();
