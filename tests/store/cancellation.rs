@@ -11,7 +11,7 @@ use tower_keep::store::op::{LoadSession, Loaded, PeekSession};
 use crate::fixture::*;
 
 /// Drops a future after its `polls`-th poll.
-async fn drop_after<F: Future>(polls: usize, future: F) -> Option<F::Output> {
+pub async fn drop_after<F: Future>(polls: usize, future: F) -> Option<F::Output> {
     let mut future = pin!(future);
     for _ in 0..polls {
         let polled = poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await;

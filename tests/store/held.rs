@@ -6,14 +6,22 @@ use keep_testing::RedisServer;
 use tokio::task::JoinSet;
 use tower_keep::store::{Store, StoreBuilder};
 
+use crate::cancellation::drop_after;
 use crate::fixture::*;
 
+/// A store with one connection, which has read and written.
 async fn used(server: &RedisServer, builder: StoreBuilder) -> Store {
-    let store = builder.connect(&server.url()).unwrap();
-    server.probed_by(1).await; // its connection is the pool's then
-    make(&store, "a", "1").await;
-    assert!(is_read(&store).await);
-    store
+    loop {
+        let store = builder.clone().connect(&server.url()).unwrap();
+        // Who asks before the pool has the connection of the first probe opens one beside it.
+        server.probed_by(1).await;
+        store.run(create("a", "1")).await.unwrap();
+        assert!(is_read(&store).await);
+        if store.health().await.pool.connections == 1 {
+            return store;
+        }
+        server.reset_calls();
+    }
 }
 
 async fn is_read(store: &Store) -> bool {
@@ -70,6 +78,22 @@ async fn no_read_fails_while_writes_are_held_and_time_out() {
 async fn is_refused_at_once(store: &Store) -> bool {
     let write = tokio::time::timeout(Duration::from_millis(1), write(store.clone()));
     write.await == Ok(false)
+}
+
+/// Its answer comes although nobody waits for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_that_was_given_up_holds_nothing_up() {
+    let server = RedisServer::start();
+    let deadline = Duration::from_secs(1);
+    let store = used(&server, Store::builder().deadline(deadline).without_self_check()).await;
+    for _ in 0..5 {
+        drop(drop_after(1, write(store.clone())).await); // it has been sent
+        tokio::time::sleep(deadline / 10).await; // from then on it would be held back
+        let reads: JoinSet<_> =
+            (0..5).map(|_| store.clone()).map(async |store| is_read(&store).await).collect();
+        assert!(reads.join_all().await.iter().all(|&is_read| is_read));
+    }
+    assert_eq!(store.health().await.pool.connections, 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::time::Duration;
 
+use futures_util::future::{Either, select};
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout_at};
 
@@ -98,25 +99,36 @@ impl Inner {
         self.conclude(link, sent, until)
     }
 
-    /// A read that waits behind writes which the server holds back is asked again, on another connection.
+    /// A read that waits behind writes which the server holds back is asked on another connection, too. Whichever answers first counts.
     pub(super) async fn attempt_read(
         &self,
         link: Link,
         commands: Outgoing<'_>,
         until: Until,
     ) -> Result<Used, StoreError> {
-        let early = until.at.min(Instant::now() + self.checkout.patience());
+        let patience =
+            if self.checkout.is_held_up(&link) { Duration::ZERO } else { self.checkout.patience() };
+        let early = until.at.min(Instant::now() + patience);
         let sent = {
             let mut sending = pin!(send(&link, commands));
             match timeout_at(early, &mut sending).await {
                 Ok(sent) => sent,
                 Err(_) if self.checkout.is_held_up(&link) => {
-                    return Box::pin(self.attempt(commands, until)).await;
+                    match select(sending, Box::pin(self.attempt_aside(commands, until))).await {
+                        Either::Left((sent, _)) => sent,
+                        Either::Right((Some(Ok(used)), _)) => return Ok(used),
+                        Either::Right((_, sending)) => flat(timeout_at(until.at, sending).await),
+                    }
                 }
                 Err(_) => flat(timeout_at(until.at, sending).await),
             }
         };
         self.conclude(link, sent, until)
+    }
+
+    async fn attempt_aside(&self, commands: Outgoing<'_>, until: Until) -> Option<Result<Used, StoreError>> {
+        let link = self.checkout.aside(until.at).await?;
+        Some(self.attempt_on(link, commands, until).await)
     }
 
     fn conclude(

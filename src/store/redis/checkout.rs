@@ -69,7 +69,7 @@ impl Checkout {
         let gate = Semaphore::new(usize::try_from(size).unwrap_or(1).clamp(1, Semaphore::MAX_PERMITS));
         let (waiting, max_waiting) = (AtomicUsize::new(0), settings.max_waiting);
         let (home, last) = (Home::new(runtime), Mutex::default());
-        let aside = Aside::new(settings.deadline);
+        let aside = Aside::new(settings.deadline, size);
         Self { source, home, size, gate, last, aside, waiting, max_waiting }
     }
 
@@ -78,8 +78,7 @@ impl Checkout {
         self.size
     }
 
-    /// A clone of a connection that is not known to be broken. Reads get one on which they do not wait behind writes that the server
-    /// holds back, if there is room for it.
+    /// A clone of a connection that is not known to be broken.
     ///
     /// Who must wait for one does so in a task on the runtime of the connections. bb8 spawns tasks and sets timers while it is
     /// polled: a worker's runtime that stops would take them along and leave the pool waiting for ever. And a turn or a
@@ -89,7 +88,7 @@ impl Checkout {
             return Ok(link);
         }
         let this = Arc::clone(self);
-        let mut wait = Box::pin(async move { timeout_at(until, this.wait(class, until)).await? });
+        let mut wait = Box::pin(async move { timeout_at(until, this.wait()).await? });
         match self.home.poll(wait.as_mut())? {
             Poll::Ready(link) => link,
             Poll::Pending => self.home.run(wait).await,
@@ -101,7 +100,7 @@ impl Checkout {
     pub(super) fn link_at_once(&self, class: Class) -> Option<Link> {
         let Source::Own { pool, .. } = &self.source else { return None };
         if let Some(link) = self.last().upgrade() {
-            return if class == Class::Read { self.aside.instead_of(link) } else { Some(link) };
+            return Some(if class == Class::Read { self.aside.instead_of(link) } else { link });
         }
         let _turn = self.gate.try_acquire().ok()?;
         match self.home.poll(pin!(async { pool.get().await.map(|slot| slot.clone()) })).ok()? {
@@ -117,16 +116,12 @@ impl Checkout {
         self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn wait(&self, class: Class, until: Instant) -> Result<Link, StoreError> {
+    async fn wait(&self) -> Result<Link, StoreError> {
         let _turn = self.turn().await?;
         match &self.source {
             Source::Foreign(pool) => pool.link().await.map(Link::foreign),
             Source::Own { pool, failures, .. } => {
-                let last = self.last().upgrade();
-                let link = match last.filter(|last| class == Class::Read && self.is_held_up(last)) {
-                    Some(held_up) => self.aside.link(held_up, pool, failures, until).await,
-                    None => own_slot(pool, failures).await?.clone(),
-                };
+                let link = own_slot(pool, failures).await?.clone();
                 // It may have ended since: who asks decides how often to try.
                 if link.is_broken() { Err(StoreErrorKind::Disconnected.into()) } else { Ok(link) }
             }
@@ -173,7 +168,17 @@ impl Checkout {
         }
     }
 
-    /// Whether a read on this connection had better be asked on another one, see [`Aside`].
+    /// Another connection for a read whose own is held up, if there is room for one.
+    pub(super) async fn aside(self: &Arc<Self>, until: Instant) -> Option<Link> {
+        let this = Arc::clone(self);
+        let opened = async move {
+            let Source::Own { pool, failures, .. } = &this.source else { return Ok(None) };
+            Ok(timeout_at(until, this.aside.open(pool, failures)).await?)
+        };
+        self.home.run(opened).await.unwrap_or(None)
+    }
+
+    /// Whether a read on this connection had better be asked on another one, too.
     pub(super) fn is_held_up(&self, link: &Link) -> bool {
         self.aside.is_held_up(link)
     }

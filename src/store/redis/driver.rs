@@ -105,6 +105,11 @@ impl Requests {
         self.0.room.is_closed()
     }
 
+    /// Whether every reply has come, those included that nobody waits for any more.
+    pub(super) fn are_answered(&self) -> bool {
+        self.0.room.available_permits() == MAX_UNDER_WAY
+    }
+
     /// Sends what `encode` appends, `commands` commands, and waits for as many replies.
     ///
     /// A dropped future leaves the connection sound: its replies are read and dropped.

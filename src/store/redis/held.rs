@@ -9,7 +9,7 @@ use tokio::time::Instant;
 /// The writes that are under way on one connection.
 pub(super) struct Writes {
     awaited: AtomicU32,
-    /// Nobody waits any more for the answer to one, which is still to come.
+    /// Nobody waits any more for the answer to one, which may be still to come.
     abandoned: AtomicBool,
     opened: Instant,
     /// When the first of them began, or the last one before was answered: in milliseconds after `opened`.
@@ -42,6 +42,11 @@ impl Writes {
         any && u128::from(self.age().saturating_sub(self.since.load(Ordering::Acquire))) >= long.as_millis()
     }
 
+    /// All answers have come.
+    pub(super) fn forget_abandoned(&self) {
+        self.abandoned.store(false, Ordering::Release);
+    }
+
     fn restart(&self) {
         self.since.store(self.age(), Ordering::Release);
     }
@@ -52,7 +57,7 @@ impl Writes {
 }
 
 impl Write<'_> {
-    /// Answers come in order: with this one, those to writes that were abandoned before have come.
+    /// Answers come in order: with this one, those to writes that were abandoned before it was sent have come.
     pub(super) fn answered(mut self) {
         self.is_answered = true;
     }
@@ -93,6 +98,11 @@ mod tests {
         assert!(writes.are_held(10 * MS), "behind the one that nobody waits for");
         third.answered();
         tokio::time::advance(100 * MS).await;
+        assert!(!writes.are_held(MS));
+        drop(writes.begin());
+        tokio::time::advance(10 * MS).await;
+        assert!(writes.are_held(10 * MS));
+        writes.forget_abandoned();
         assert!(!writes.are_held(MS));
     }
 }

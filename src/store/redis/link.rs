@@ -90,7 +90,12 @@ impl Link {
 
     /// Whether what is asked on it waits behind writes that the server has not answered for so long.
     pub(super) fn is_held_up(&self, long: Duration) -> bool {
-        self.0.writes.are_held(long)
+        let are_held = self.0.writes.are_held(long);
+        if are_held && matches!(&self.0.conn, Conn::Own(requests) if requests.are_answered()) {
+            self.0.writes.forget_abandoned();
+            return false;
+        }
+        are_held
     }
 
     /// Nobody gets this connection from the pool after that time.
