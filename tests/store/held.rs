@@ -87,7 +87,7 @@ async fn a_write_that_was_given_up_holds_nothing_up() {
     let deadline = Duration::from_secs(1);
     let store = used(&server, Store::builder().deadline(deadline).without_self_check()).await;
     for _ in 0..5 {
-        drop(drop_after(1, write(store.clone())).await); // it has been sent
+        let _given_up = drop_after(1, write(store.clone())).await; // it has been sent
         tokio::time::sleep(deadline / 10).await; // from then on it would be held back
         let reads: JoinSet<_> =
             (0..5).map(|_| store.clone()).map(async |store| is_read(&store).await).collect();
