@@ -57,7 +57,10 @@ impl Inner {
                     _ => error,
                 }
             })?;
-        self.attempt_on(link, commands, until).await
+        match commands.class() {
+            Class::Read => self.attempt_read(link, commands, until).await,
+            Class::Write => self.attempt_on(link, commands, until).await,
+        }
     }
 
     pub(super) fn must_last(&self, commands: Outgoing<'_>) -> bool {
